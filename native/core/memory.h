@@ -1,0 +1,76 @@
+// Device memory: buffers that libtorch allocates, counted by purpose, and an arena that hands out
+// parts of one.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/view.h"
+
+namespace llavasharp::core {
+
+enum class Purpose : int32_t { kParameters, kGradients, kOptimizer, kWorkspace, kCount };
+
+// Bytes now held by purpose, and the most held at once. One an engine; not thread-safe.
+class MemoryLedger {
+ public:
+  void add(Purpose purpose, int64_t bytes);
+  void remove(Purpose purpose, int64_t bytes);
+  void reset_peak();
+  [[nodiscard]] int64_t held(Purpose purpose) const;
+  [[nodiscard]] int64_t total() const;
+  [[nodiscard]] int64_t peak() const { return peak_; }
+
+ private:
+  std::array<int64_t, static_cast<size_t>(Purpose::kCount)> held_{};
+  int64_t peak_ = 0;
+};
+
+// Owns one 64-byte aligned allocation on the CPU device, uninitialised unless `zeroed`.
+// Throws LLV_OUT_OF_MEMORY with the bytes asked for. The ledger must outlive it (shared).
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(std::shared_ptr<MemoryLedger> ledger, Purpose purpose, int64_t floats,
+         bool zeroed = false);
+  ~Buffer();
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  [[nodiscard]] float* data() const { return data_; }
+  [[nodiscard]] int64_t floats() const { return floats_; }
+
+ private:
+  void release() noexcept;
+  std::shared_ptr<MemoryLedger> ledger_;
+  void* tensor_ = nullptr;  // The owning libtorch handle (AtenTensorHandle).
+  float* data_ = nullptr;
+  int64_t floats_ = 0;
+  Purpose purpose_ = Purpose::kWorkspace;
+};
+
+// Stack-like scratch: take() returns 64-byte aligned parts, rewind() gives back everything after a
+// mark. Grows by adding blocks, and joins them into one at the next rewind to the start, so that a
+// steady step allocates nothing.
+class Arena {
+ public:
+  using Mark = int64_t;
+  explicit Arena(std::shared_ptr<MemoryLedger> ledger) : ledger_(std::move(ledger)) {}
+  [[nodiscard]] View take(int64_t rows, int64_t cols);  // Uninitialised float32 [rows, cols].
+  [[nodiscard]] int32_t* take_ints(int64_t count);
+  [[nodiscard]] Mark mark() const;
+  void rewind(Mark mark);
+
+ private:
+  std::shared_ptr<MemoryLedger> ledger_;
+  std::vector<Buffer> blocks_;
+  int64_t used_ = 0;      // Floats taken over all blocks, in order.
+  int64_t in_block_ = 0;  // Floats taken of the current block.
+  size_t block_ = 0;
+};
+
+}  // namespace llavasharp::core

@@ -1,0 +1,426 @@
+/* llavasharp.h: the contract between the LlavaSharp engine and its host.
+ *
+ * Every type and function that a host may use is here; documents and bindings derive from this
+ * file.
+ *
+ * Conventions
+ *  - llv_<noun>_<verb>. A function that can fail returns an llv_status and writes its outputs, last
+ * and named out_…, only on success. llv_error_message then says why, with the values, on the same
+ * thread.
+ *  - Only fixed-width integers, float, double and pointers cross. Text is UTF-8, zero-terminated,
+ * never null.
+ *  - A span is two arguments: x, x_count (elements). A null span has count 0.
+ *  - T** out_x is owned by the caller, who calls llv_<noun>_release. A T* argument is borrowed for
+ * the call. A const char* inside an info struct is borrowed and lives as long as the object it was
+ * read from.
+ *  - Release takes null, never fails, and may come in any order: a child keeps its parent alive.
+ *  - Threads: an engine and everything made from it is used by one thread at a time; a second one
+ * that enters meanwhile gets LLV_BUSY. Functions that differ say @thread any.
+ *  - Structs that begin with `size` are set up by their _init function, which the host calls first.
+ *  - Nothing here ends the process or throws.
+ */
+#ifndef LLAVASHARP_H
+#define LLAVASHARP_H
+
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define LLV_API __declspec(dllexport)
+#else
+#define LLV_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The contract's version: raised when a function or struct changes incompatibly. */
+#define LLV_ABI_VERSION 1
+
+/** A label that is not trained on. */
+#define LLV_IGNORE_LABEL (-100)
+
+/** The highest rank of a parameter. */
+#define LLV_RANK_MAX 4
+
+/** What a call came to. @see llv_error_message */
+enum llv_status_code {
+  LLV_OK = 0, /**< Done. */
+  LLV_INVALID =
+      1, /**< An argument breaks the contract: null, out of range, unknown name or option. */
+  LLV_SHAPE = 2, /**< A shape, count or dtype is not the one required; the message has both. */
+  LLV_STATE = 3, /**< The call does not fit the object's state, such as a step without gradients. */
+  LLV_BUSY = 4,  /**< Another thread is inside this engine. */
+  LLV_UNSUPPORTED = 5, /**< A valid request that this build or device cannot do. */
+  LLV_OUT_OF_MEMORY =
+      6,           /**< Host or device memory is exhausted; the message has the bytes asked for. */
+  LLV_DEVICE = 7,  /**< libtorch or the device failed. */
+  LLV_NUMERIC = 8, /**< A loss or gradient is NaN or infinite; nothing was updated. */
+  LLV_CANCELLED = 9, /**< A callback asked to stop. */
+  LLV_INTERNAL = 10  /**< A fault of the engine. */
+};
+
+/** One of llv_status_code. */
+typedef int32_t llv_status;
+
+/** How a tensor's elements are stored. */
+enum llv_dtype { LLV_FLOAT32 = 0, LLV_FLOAT16 = 1, LLV_BFLOAT16 = 2, LLV_FLOAT64 = 3 };
+
+/** Where an engine computes. */
+enum llv_device { LLV_DEVICE_CPU = 0, LLV_DEVICE_CUDA = 1, LLV_DEVICE_HPU = 2 };
+
+/** How severe a log line is. */
+enum llv_log_level { LLV_LOG_DEBUG = 0, LLV_LOG_INFO = 1, LLV_LOG_WARNING = 2, LLV_LOG_ERROR = 3 };
+
+/** Activation functions. quick_gelu(x) = x·sigmoid(1.702x); gelu uses erf. */
+enum llv_activation { LLV_QUICK_GELU = 0, LLV_GELU = 1 };
+
+/** How image features become decoder inputs. LLV_PROJECTOR_MLP is LLaVA's mlpNx_gelu. */
+enum llv_projector { LLV_PROJECTOR_IDENTITY = 0, LLV_PROJECTOR_LINEAR = 1, LLV_PROJECTOR_MLP = 2 };
+
+/** Kinds of parameter units, as bits of a mask. */
+enum llv_unit_kind {
+  LLV_UNIT_VISION = 1,    /**< The vision tower. */
+  LLV_UNIT_PROJECTOR = 2, /**< The projector. */
+  LLV_UNIT_EMBED = 4,     /**< The token embedding. */
+  LLV_UNIT_LAYER = 8,     /**< The decoder layers, one unit each. */
+  LLV_UNIT_HEAD = 16      /**< The final norm and the output projection. */
+};
+
+/** What is stored beside a trainable parameter. */
+enum llv_slot {
+  LLV_SLOT_GRADIENT = 0,     /**< The accumulated gradient. */
+  LLV_SLOT_FIRST_MOMENT = 1, /**< AdamW's m. */
+  LLV_SLOT_SECOND_MOMENT = 2 /**< AdamW's v. */
+};
+
+/** How llv_model_parameter_fill draws values. */
+enum llv_fill { LLV_FILL_CONSTANT = 0, LLV_FILL_NORMAL = 1, LLV_FILL_UNIFORM = 2 };
+
+typedef struct llv_engine llv_engine;
+typedef struct llv_model llv_model;
+typedef struct llv_trainer llv_trainer;
+typedef struct llv_generator llv_generator;
+
+/** Receives a log line. Process-wide; may be called on any thread. */
+typedef void (*llv_log_fn)(int32_t level, const char* message, void* user);
+
+/** Receives each generated token of a sequence, in order; non-zero stops the whole run with
+ * LLV_CANCELLED. */
+typedef int32_t (*llv_token_fn)(int32_t sequence, int32_t token, void* user);
+
+/* ---- library
+ * ---------------------------------------------------------------------------------------- */
+
+/** What this library is. The text is static. */
+typedef struct llv_library_info {
+  int32_t abi_version;  /**< LLV_ABI_VERSION of the library. */
+  int32_t reserved;     /**< 0. */
+  const char* version;  /**< The engine's version, such as "0.1.0". */
+  const char* libtorch; /**< The version of the libtorch that was loaded. */
+  const char* simd;     /**< The instruction set the CPU kernels chose, such as "AVX3_ZEN4". */
+} llv_library_info;
+
+/** Describes the library. @thread any */
+LLV_API llv_status llv_library_info_get(llv_library_info* out_info);
+
+/** The reason of this thread's last failed call, "" after a success. Valid until its next call.
+ * @thread any */
+LLV_API const char* llv_error_message(void);
+
+/** Sends log lines of at least `level` to `callback`; null turns logging off. @thread any */
+LLV_API llv_status llv_log_set(int32_t level, llv_log_fn callback, void* user);
+
+/** How many engines, models, trainers and generators are alive, in the process. @thread any */
+LLV_API llv_status llv_live_count_get(int64_t* out_count);
+
+/** One value of every type that crosses. */
+typedef struct llv_echo {
+  int32_t i32;
+  float f32;
+  int64_t i64;
+  double f64;
+  const char* text;
+} llv_echo;
+
+/** Returns what it was given, and the span's sum: the proof that layouts and marshalling agree on
+ * both sides. out_value->text is borrowed from the input. @thread any */
+LLV_API llv_status llv_echo_get(const llv_echo* value, const int64_t* span, int64_t span_count,
+                                llv_echo* out_value, int64_t* out_span_sum);
+
+/* ---- engine
+ * ----------------------------------------------------------------------------------------- */
+
+/** What an engine is made of. */
+typedef struct llv_engine_options {
+  int64_t size;     /**< sizeof(llv_engine_options). */
+  int32_t device;   /**< llv_device. Default LLV_DEVICE_CPU. */
+  int32_t index;    /**< Device index. Default 0. */
+  int32_t threads;  /**< CPU threads; 0 keeps libtorch's choice. Default 0. */
+  int32_t reserved; /**< 0. */
+} llv_engine_options;
+
+/** Memory of an engine, in bytes. */
+typedef struct llv_memory {
+  int64_t parameters;    /**< Parameters now held. */
+  int64_t gradients;     /**< Gradients now held. */
+  int64_t optimizer;     /**< Optimizer state now held. */
+  int64_t workspace;     /**< Activations and scratch now held. */
+  int64_t peak;          /**< The most that was held at once since creation or the last reset. */
+  int64_t resident;      /**< Resident memory of the process now. */
+  int64_t resident_peak; /**< The process's highest resident memory. */
+} llv_memory;
+
+/** Fills in the defaults. @thread any */
+LLV_API llv_status llv_engine_options_init(llv_engine_options* out_options);
+
+/** Opens a device. LLV_UNSUPPORTED names the device when this build has no backend for it. @thread
+ * any */
+LLV_API llv_status llv_engine_create(const llv_engine_options* options, llv_engine** out_engine);
+
+/** Gives back an engine; null is harmless. @thread any */
+LLV_API void llv_engine_release(llv_engine* engine);
+
+/** Threads that kernels and products use. */
+LLV_API llv_status llv_engine_threads_get(llv_engine* engine, int32_t* out_threads);
+
+/** Reads memory figures; reset_peak ≠ 0 starts a new peak. */
+LLV_API llv_status llv_engine_memory_get(llv_engine* engine, int32_t reset_peak,
+                                         llv_memory* out_memory);
+
+/* ---- model
+ * ------------------------------------------------------------------------------------------ */
+
+/** A LLaVA model's shape. Dv = vision_hidden, D = hidden, V = vocabulary, S = image_size, p =
+ * patch_size, P = (S/p)² patches, L = image rows: P, or P+1 when the class token is kept. */
+typedef struct llv_model_config {
+  int64_t size;          /**< sizeof(llv_model_config). */
+  int32_t vision_hidden; /**< Dv. 0 = no tower: a text-only model (then no projector either). */
+  int32_t vision_layers; /**< Layers in the checkpoint. */
+  int32_t vision_heads;  /**< Divides Dv. */
+  int32_t vision_intermediate;  /**< Width of the tower's MLP. */
+  int32_t image_size;           /**< S, a multiple of p. */
+  int32_t patch_size;           /**< p. */
+  int32_t vision_activation;    /**< llv_activation. Default LLV_QUICK_GELU. */
+  int32_t vision_feature_layer; /**< hidden_states index, 0 … vision_layers, or negative from the
+                                   end. Default -2. */
+  int32_t
+      vision_keep_class_token; /**< 1: 'full' / 'cls_patch'; 0: 'default' / 'patch'. Default 0. */
+  int32_t projector;           /**< llv_projector. Default LLV_PROJECTOR_MLP. */
+  int32_t projector_depth;     /**< Linears in the MLP (N of mlpNx_gelu). Default 2. */
+  int32_t hidden;              /**< D. */
+  int32_t layers;              /**< Decoder layers. */
+  int32_t heads;               /**< Query heads. */
+  int32_t kv_heads;            /**< Key and value heads; divides heads. */
+  int32_t head_dim;            /**< Even. Need not be D / heads. */
+  int32_t intermediate;        /**< Width of the SwiGLU MLP. */
+  int32_t vocabulary;          /**< V. */
+  double vision_norm_eps;      /**< LayerNorm epsilon. Default 1e-5. */
+  double norm_eps;             /**< RMSNorm epsilon. Default 1e-5. */
+  double rope_theta;           /**< Rotary base. Default 10000. */
+} llv_model_config;
+
+/** One row of the parameter table. */
+typedef struct llv_parameter {
+  const char* name;  /**< Canonical name, such as "layer.0.self_attn.q_proj.weight". */
+  int32_t unit_kind; /**< llv_unit_kind. */
+  int32_t unit;  /**< Index of its unit: 0 vision, 1 projector, 2 embed, 3+i layer i, last head. */
+  int32_t rank;  /**< 1 … LLV_RANK_MAX. */
+  int32_t decay; /**< 1 unless a norm's weight or a bias (the recipe's weight-decay rule). */
+  int32_t trainable;           /**< As llv_model_trainable_set left it. */
+  int32_t reserved;            /**< 0. */
+  int64_t shape[LLV_RANK_MAX]; /**< Row-major; 1 beyond rank. */
+  int64_t count;               /**< Elements. */
+} llv_parameter;
+
+/** A micro-batch: B samples laid end to end as one run of T tokens, without padding.
+ *
+ * Where sample b holds images, its tokens include one entry an image row, whose id is not read;
+ * image_slots says which row goes where. Labels are aligned with tokens: labels[t] is predicted at
+ * t-1 of the same sample. */
+typedef struct llv_batch {
+  int64_t size;          /**< sizeof(llv_batch). */
+  const int32_t* tokens; /**< [T] ids in 0 … V-1. */
+  int64_t tokens_count;  /**< T ≥ 1. */
+  const int32_t*
+      labels;           /**< [T] ids or LLV_IGNORE_LABEL; may be null where no loss is asked for. */
+  int64_t labels_count; /**< T, or 0. */
+  const int32_t* positions; /**< [T] rotary positions ≥ 0. */
+  int64_t positions_count;  /**< T. */
+  const int32_t*
+      cu_seqlens; /**< [B+1] first token of each sample, then T; strictly rising from 0. */
+  int64_t cu_seqlens_count; /**< B+1. */
+  const int32_t*
+      image_slots; /**< [N·L] token index that image row r replaces, or -1 where it was cut off. */
+  int64_t image_slots_count; /**< N·L, or 0. */
+  const float* pixels;       /**< [N,3,S,S] normalised, channel-first. */
+  int64_t pixels_count;      /**< N·3·S·S, or 0. */
+} llv_batch;
+
+/** Fills in the defaults. Widths are 0 and must be set. @thread any */
+LLV_API llv_status llv_model_config_init(llv_model_config* out_config);
+
+/** Fills in an empty batch. @thread any */
+LLV_API llv_status llv_batch_init(llv_batch* out_batch);
+
+/** Makes a model with all parameters zero and none trainable. */
+LLV_API llv_status llv_model_create(llv_engine* engine, const llv_model_config* config,
+                                    llv_model** out_model);
+
+/** Gives back a model; null is harmless. @thread any */
+LLV_API void llv_model_release(llv_model* model);
+
+/** Rows of the parameter table. */
+LLV_API llv_status llv_model_parameter_count(llv_model* model, int64_t* out_count);
+
+/** Row `index` of the table, whose order is fixed by the config. */
+LLV_API llv_status llv_model_parameter_get(llv_model* model, int64_t index,
+                                           llv_parameter* out_parameter);
+
+/** Copies a parameter in from host memory, converting from `dtype`. The shape must be the table's.
+ */
+LLV_API llv_status llv_model_parameter_write(llv_model* model, const char* name, int32_t dtype,
+                                             const int64_t* shape, int64_t shape_count,
+                                             const void* bytes, int64_t bytes_count);
+
+/** Copies a parameter out as float32. values_count must be its element count. */
+LLV_API llv_status llv_model_parameter_read(llv_model* model, const char* name, float* out_values,
+                                            int64_t values_count);
+
+/** Draws a parameter from a counter-based generator keyed by (seed, name): the same values on every
+ * machine. fill: llv_fill. CONSTANT: a. NORMAL: mean a, deviation b. UNIFORM: a … b. */
+LLV_API llv_status llv_model_parameter_fill(llv_model* model, const char* name, int32_t fill,
+                                            double a, double b, int64_t seed);
+
+/** Chooses what trains: a mask of llv_unit_kind. LLV_STATE while a trainer exists. LLV_UNSUPPORTED
+ * for the tower. */
+LLV_API llv_status llv_model_trainable_set(llv_model* model, int32_t unit_kinds);
+
+/** Tower output for pixels [N,3,S,S] at the chosen layer: out_features [N,L,Dv]. */
+LLV_API llv_status llv_model_vision_run(llv_model* model, const float* pixels, int64_t pixels_count,
+                                        float* out_features, int64_t features_count);
+
+/** Tower and projector: out_features [N,L,D]. */
+LLV_API llv_status llv_model_project_run(llv_model* model, const float* pixels,
+                                         int64_t pixels_count, float* out_features,
+                                         int64_t features_count);
+
+/** Logits of the chosen rows (token indices of the run): out_logits [rows_count,V]. */
+LLV_API llv_status llv_model_logits_run(llv_model* model, const llv_batch* batch,
+                                        const int32_t* rows, int64_t rows_count, float* out_logits,
+                                        int64_t logits_count);
+
+/** Cross entropy without gradients: out_loss[b] is the sum over sample b's supervised tokens,
+ * out_tokens[b] their number. Both counts are B. */
+LLV_API llv_status llv_model_loss_run(llv_model* model, const llv_batch* batch, double* out_loss,
+                                      int64_t loss_count, int64_t* out_tokens,
+                                      int64_t tokens_count);
+
+/* ---- trainer
+ * ---------------------------------------------------------------------------------------- */
+
+/** AdamW's fixed options (Loshchilov and Hutter 2019, as torch.optim.AdamW). */
+typedef struct llv_trainer_options {
+  int64_t size; /**< sizeof(llv_trainer_options). */
+  double beta1; /**< Default 0.9. */
+  double beta2; /**< Default 0.999. */
+  double eps;   /**< Default 1e-8. */
+} llv_trainer_options;
+
+/** What a parameter group uses in one step. */
+typedef struct llv_group {
+  double learning_rate; /**< ≥ 0. */
+  double weight_decay;  /**< Decoupled, ≥ 0. */
+} llv_group;
+
+/** What a micro-batch gave. */
+typedef struct llv_loss {
+  double sum;     /**< Sum of the supervised tokens' cross entropies, in nats. */
+  int64_t tokens; /**< Supervised tokens: labels other than LLV_IGNORE_LABEL, first tokens of
+                     samples excepted. */
+} llv_loss;
+
+/** Fills in the defaults. @thread any */
+LLV_API llv_status llv_trainer_options_init(llv_trainer_options* out_options);
+
+/** Makes gradients and optimizer state for what is trainable in the model. One trainer a model at a
+ * time. */
+LLV_API llv_status llv_trainer_create(llv_model* model, const llv_trainer_options* options,
+                                      llv_trainer** out_trainer);
+
+/** Gives back a trainer; null is harmless. @thread any */
+LLV_API void llv_trainer_release(llv_trainer* trainer);
+
+/** Assigns each row of the parameter table to a group (ignored for frozen rows). Default: all in
+ * group 0. */
+LLV_API llv_status llv_trainer_groups_set(llv_trainer* trainer, const int32_t* groups,
+                                          int64_t groups_count);
+
+/** Forward and backward of one micro-batch: gradients += gradient_scale · d(loss sum)/d(parameter).
+ * The recipe's mean over a micro-batch is gradient_scale = 1 / (supervised tokens · accumulation
+ * steps). LLV_INVALID when no token is supervised; LLV_NUMERIC when the loss is not finite
+ * (gradients are then unspecified: clear them). */
+LLV_API llv_status llv_trainer_accumulate(llv_trainer* trainer, const llv_batch* batch,
+                                          double gradient_scale, llv_loss* out_loss);
+
+/** One AdamW update from the accumulated gradients, which it clears. max_gradient_norm > 0 clips by
+ * the global L2 norm as torch's clip_grad_norm_ (coefficient max / (norm + 1e-6), at most 1); 0
+ * does not clip. groups are those that llv_trainer_groups_set used. LLV_NUMERIC when the norm is
+ * not finite: nothing is updated. */
+LLV_API llv_status llv_trainer_step(llv_trainer* trainer, const llv_group* groups,
+                                    int64_t groups_count, double max_gradient_norm,
+                                    double* out_gradient_norm);
+
+/** Forgets the accumulated gradients. */
+LLV_API llv_status llv_trainer_gradients_clear(llv_trainer* trainer);
+
+/** Copies a slot (llv_slot) of a trainable parameter out as float32. */
+LLV_API llv_status llv_trainer_slot_read(llv_trainer* trainer, int32_t slot, const char* name,
+                                         float* out_values, int64_t values_count);
+
+/** Copies a slot in, to continue an earlier run bit by bit. */
+LLV_API llv_status llv_trainer_slot_write(llv_trainer* trainer, int32_t slot, const char* name,
+                                          const float* values, int64_t values_count);
+
+/** Updates done so far: AdamW's t. */
+LLV_API llv_status llv_trainer_step_count_get(llv_trainer* trainer, int64_t* out_steps);
+
+/** Sets AdamW's t, to continue an earlier run. */
+LLV_API llv_status llv_trainer_step_count_set(llv_trainer* trainer, int64_t steps);
+
+/* ---- generator
+ * -------------------------------------------------------------------------------------- */
+
+/** How tokens are drawn. */
+typedef struct llv_sampling {
+  int64_t size;           /**< sizeof(llv_sampling). */
+  double temperature;     /**< 0 = greedy (lowest id on ties). Default 0. */
+  double top_p;           /**< Nucleus, 0 < p ≤ 1. Default 1. */
+  int32_t top_k;          /**< 0 = all. Default 0. */
+  int32_t max_new_tokens; /**< ≥ 1. Default 512. */
+  int64_t seed;           /**< Key of the counter-based draws. Default 0. */
+} llv_sampling;
+
+/** Fills in the defaults. @thread any */
+LLV_API llv_status llv_sampling_init(llv_sampling* out_sampling);
+
+/** Makes a generator, which keeps a key-value cache between runs. */
+LLV_API llv_status llv_generator_create(llv_model* model, llv_generator** out_generator);
+
+/** Gives back a generator; null is harmless. @thread any */
+LLV_API void llv_generator_release(llv_generator* generator);
+
+/** Continues each of the batch's B prompts until a stop token or max_new_tokens. out_tokens
+ * [B,max_new_tokens] holds each answer from its row's start, the stop token included; out_lengths
+ * [B] its length. callback may be null. */
+LLV_API llv_status llv_generator_run(llv_generator* generator, const llv_batch* batch,
+                                     const llv_sampling* sampling, const int32_t* stop_tokens,
+                                     int64_t stop_tokens_count, int32_t* out_tokens,
+                                     int64_t tokens_count, int32_t* out_lengths,
+                                     int64_t lengths_count, llv_token_fn callback, void* user);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LLAVASHARP_H */
