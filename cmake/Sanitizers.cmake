@@ -1,0 +1,15 @@
+# LLAVASHARP_SANITIZER is empty, "address" (with undefined behaviour) or "thread": the presets asan and tsan.
+set(LLAVASHARP_SANITIZER "" CACHE STRING "address, thread or empty")
+
+add_library(llavasharp_sanitizers INTERFACE)
+if(LLAVASHARP_SANITIZER STREQUAL "address")
+  set(flags -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+elseif(LLAVASHARP_SANITIZER STREQUAL "thread")
+  set(flags -fsanitize=thread -fno-omit-frame-pointer)
+elseif(LLAVASHARP_SANITIZER)
+  message(FATAL_ERROR "LLAVASHARP_SANITIZER is '${LLAVASHARP_SANITIZER}': use address, thread or nothing")
+endif()
+if(LLAVASHARP_SANITIZER)
+  target_compile_options(llavasharp_sanitizers INTERFACE ${flags})
+  target_link_options(llavasharp_sanitizers INTERFACE ${flags})
+endif()

@@ -1,0 +1,4 @@
+# What every first-party C++ file is compiled with.
+add_library(llavasharp_warnings INTERFACE)
+target_compile_options(llavasharp_warnings INTERFACE
+  -Wall -Wextra -Wconversion -Wshadow -Werror)
