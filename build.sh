@@ -149,22 +149,24 @@ verb_bindings() {
 
 passed=0 failed=0
 
+fail() { echo "$1" >&2; failed=$((failed + 1)); }
+
 # Adds what a ctest report says. A report that is not there is a failure: something stopped before its end.
 count_native() { # report status
   local report=$1 status=$2 total failures skipped
-  if ! total=$(grep -om1 '\btests="[0-9]*"' "$report" 2>/dev/null); then
-    echo "native tests left no report" >&2
-    failed=$((failed + 1))
+  # The attributes of <testsuite> stand on lines of their own; the output of tests below is indented otherwise.
+  attribute() { sed -n "s/^\t$1=\"\([0-9]*\)\".*/\1/p" "$report" 2>/dev/null | head -1; }
+  total=$(attribute tests) failures=$(attribute failures)
+  skipped=$(attribute skipped)
+  if [[ -z $total || -z $failures || -z $skipped ]]; then
+    fail "native tests left no report"
     return
   fi
-  total=${total//[^0-9]/}
-  failures=$(grep -om1 '\bfailures="[0-9]*"' "$report"); failures=${failures//[^0-9]/}
-  skipped=$(grep -c '<skipped' "$report" || true)
-  grep -B1 '<skipped' "$report" | sed -n 's/.*testcase name="\([^"]*\)".*/skipped: \1/p'
+  sed -n 's/^\t<testcase name="\([^"]*\)".* status="notrun".*/skipped: \1/p' "$report"
   passed=$((passed + total - failures - skipped))
   failed=$((failed + failures))
-  ((status == 0 || failures > 0)) || { echo "ctest exited with $status" >&2; failed=$((failed + 1)); }
-  ((total > 0)) || [[ -n ${filter:-} ]] || { echo "no native test ran" >&2; failed=$((failed + 1)); }
+  ((status == 0 || failures > 0)) || fail "ctest exited with $status"
+  ((total > 0)) || [[ -n ${filter:-} ]] || fail "no native test ran"
 }
 
 run_native_tests() { # preset
@@ -187,13 +189,12 @@ run_managed_tests() {
   failures=$(sed -n 's/^ *failed: *\([0-9]*\).*/\1/p' "$log" | tail -1)
   sed -n 's/^ *skipped \([A-Za-z].*\)/skipped: \1/p' "$log"
   if [[ -z $succeeded || -z $failures ]]; then
-    echo "managed tests left no summary" >&2
-    failed=$((failed + 1))
+    fail "managed tests left no summary"
     return
   fi
   passed=$((passed + succeeded))
   failed=$((failed + failures))
-  ((status == 0 || failures > 0)) || { echo "dotnet test exited with $status" >&2; failed=$((failed + 1)); }
+  ((status == 0 || failures > 0)) || fail "dotnet test exited with $status"
 }
 
 # libtorch is not instrumented. What it allocates once and keeps is no leak of ours (cmake/lsan.supp), and its
