@@ -1,0 +1,179 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using SkiaSharp;
+
+namespace LlavaSharp.Imaging;
+
+/// <summary>
+/// Decodes JPEG, PNG, WebP and GIF (first frame), recognised by content, as <c>Image.open(…).convert("RGB")</c>
+/// of the recipe does: alpha is dropped without compositing, colour profiles and EXIF orientation are not applied.
+/// </summary>
+public static class ImageDecoder
+{
+    private const string Formats = "JPEG, PNG, WebP and GIF are read";
+
+    /// <summary>Reads and decodes a file.</summary>
+    /// <param name="path">The file; its extension does not matter.</param>
+    /// <param name="limits">Caps; <see cref="ImageLimits.Default"/> when null.</param>
+    /// <exception cref="UserErrorException">The file is missing, is not such a picture, is damaged or is past a cap.</exception>
+    public static RgbImage Load(string path, ImageLimits? limits = null)
+    {
+        limits ??= ImageLimits.Default;
+        try
+        {
+            FileInfo file = new(path);
+            if (!file.Exists)
+            {
+                string what = Directory.Exists(path) ? "is a folder, not a file" : "does not exist";
+                throw new UserErrorException($"image {path} {what}: check the sample's \"image\" and the image folder.");
+            }
+
+            CheckBytes(file.Length, path, limits);
+            return Decode(File.ReadAllBytes(path), path, limits);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new UserErrorException($"image {path} cannot be read: {error.Message}", error);
+        }
+    }
+
+    /// <summary>Decodes a file that is already in memory.</summary>
+    /// <param name="file">The encoded bytes.</param>
+    /// <param name="nameForErrors">What messages call it.</param>
+    /// <param name="limits">Caps; <see cref="ImageLimits.Default"/> when null.</param>
+    /// <exception cref="UserErrorException">Not such a picture, damaged or past a cap.</exception>
+    public static RgbImage Decode(ReadOnlyMemory<byte> file, string nameForErrors, ImageLimits? limits = null)
+    {
+        limits ??= ImageLimits.Default;
+        CheckBytes(file.Length, nameForErrors, limits);
+        string format = Recognise(file.Span, nameForErrors);
+        if (format == "PNG" && file.Length >= 24)
+        {
+            // Skia refuses some oversized headers without saying why: read IHDR's two numbers first.
+            long width = BinaryPrimitives.ReadUInt32BigEndian(file.Span[16..]);
+            long height = BinaryPrimitives.ReadUInt32BigEndian(file.Span[20..]);
+            CheckPixels(width, height, nameForErrors, limits);
+        }
+
+        using SKData data = SKData.CreateCopy(file.Span);
+        using SKMemoryStream stream = new(data);
+        using SKCodec codec = SKCodec.Create(stream, out SKCodecResult opened);
+        if (opened != SKCodecResult.Success)
+        {
+            throw Damaged(format, nameForErrors, "its header", opened);
+        }
+
+        SKImageInfo info = new(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul);
+        CheckPixels(info.Width, info.Height, nameForErrors, limits);
+        return Pixels(codec, info, format, nameForErrors);
+    }
+
+    private static unsafe RgbImage Pixels(SKCodec codec, SKImageInfo info, string format, string name)
+    {
+        nuint bytes = (nuint)info.Width * (nuint)info.Height * 4;
+        byte* rgba = (byte*)NativeMemory.Alloc(bytes);
+        try
+        {
+            SKCodecResult result = codec.GetPixels(info, (nint)rgba);
+            if (result != SKCodecResult.Success)
+            {
+                throw Damaged(format, name, $"its {info.Width} × {info.Height} pixels", result);
+            }
+
+            long count = (long)info.Width * info.Height;
+            byte[] rgb = new byte[count * 3];
+            DropAlpha(rgba, rgb, count);
+            return new RgbImage(info.Width, info.Height, rgb);
+        }
+        finally
+        {
+            NativeMemory.Free(rgba);
+        }
+    }
+
+    private static unsafe void DropAlpha(byte* rgba, byte[] rgb, long count)
+    {
+        Vector128<byte> keep = Vector128.Create((byte)0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 255, 255, 255, 255);
+        fixed (byte* output = rgb)
+        {
+            long i = 0;
+            for (; i + 6 <= count; i += 4)
+            {
+                // Sixteen bytes are stored where twelve count; the last four are overwritten by what follows.
+                Vector128.Shuffle(Vector128.Load(rgba + (i * 4)), keep).Store(output + (i * 3));
+            }
+
+            for (; i < count; i++)
+            {
+                output[i * 3] = rgba[i * 4];
+                output[(i * 3) + 1] = rgba[(i * 4) + 1];
+                output[(i * 3) + 2] = rgba[(i * 4) + 2];
+            }
+        }
+    }
+
+    private static string Recognise(ReadOnlySpan<byte> file, string name)
+    {
+        if (file.StartsWith((ReadOnlySpan<byte>)[0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]))
+        {
+            return "PNG";
+        }
+
+        if (file.StartsWith((ReadOnlySpan<byte>)[0xFF, 0xD8, 0xFF]))
+        {
+            return "JPEG";
+        }
+
+        if (file.StartsWith("GIF87a"u8) || file.StartsWith("GIF89a"u8))
+        {
+            return "GIF";
+        }
+
+        if (file.Length >= 12 && file.StartsWith("RIFF"u8) && file[8..].StartsWith("WEBP"u8))
+        {
+            return "WebP";
+        }
+
+        string start = file.IsEmpty ? "is empty" : $"begins with {Convert.ToHexString(file[..Math.Min(8, file.Length)])}";
+        throw new UserErrorException($"image {name} is not a picture: it {start}; {Formats}.");
+    }
+
+    private static void CheckBytes(long bytes, string name, ImageLimits limits)
+    {
+        if (bytes > limits.MaxBytes)
+        {
+            throw new UserErrorException(
+                $"image {name} is {bytes} bytes, above the limit of {limits.MaxBytes}: shrink it or leave it out.");
+        }
+    }
+
+    private static void CheckPixels(long width, long height, string name, ImageLimits limits)
+    {
+        // One at a time before the product, which two sides of a hostile header could overflow.
+        if (width > limits.MaxSide || height > limits.MaxSide)
+        {
+            throw new UserErrorException(
+                $"image {name} is {width} × {height} pixels, above the limit of {limits.MaxSide} a side: shrink it or leave it out.");
+        }
+
+        if (width * height > limits.MaxPixels)
+        {
+            throw new UserErrorException(
+                $"image {name} is {width} × {height} = {width * height} pixels, above the limit of {limits.MaxPixels}: "
+                + "shrink it or leave it out.");
+        }
+    }
+
+    private static UserErrorException Damaged(string format, string name, string part, SKCodecResult result)
+    {
+        string why = result switch
+        {
+            SKCodecResult.IncompleteInput => "the file ends too early",
+            SKCodecResult.ErrorInInput => "the data is damaged",
+            _ => $"the decoder reports {result}",
+        };
+        return new UserErrorException(
+            $"image {name} is a {format} file, but {part} cannot be decoded: {why}; fetch it again or leave it out.");
+    }
+}
