@@ -1,0 +1,241 @@
+using System.Buffers.Binary;
+using LlavaSharp.Imaging;
+using SkiaSharp;
+
+namespace LlavaSharp.Tests.Imaging;
+
+public sealed class ImageDecoderTests
+{
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(1, 500)]
+    [InlineData(500, 1)]
+    [InlineData(2, 3)]
+    [InlineData(5, 1)]
+    [InlineData(31, 17)]
+    public void Png_round_trips_exactly(int width, int height)
+    {
+        RgbImage image = Pictures.Noise(width, height);
+        RgbImage decoded = ImageDecoder.Decode(ImageEncoder.Png(image), "x.png");
+        Assert.Equal((width, height), (decoded.Width, decoded.Height));
+        Assert.Equal(image.Pixels.ToArray(), decoded.Pixels.ToArray());
+    }
+
+    [Fact]
+    public void Jpeg_and_webp_come_back_close()
+    {
+        RgbImage image = Pictures.Flat(40, 30, 90);
+        RgbImage jpeg = ImageDecoder.Decode(ImageEncoder.Jpeg(image, 95), "x.jpg");
+        Assert.All(jpeg.Pixels.ToArray(), value => Assert.InRange(value, 88, 92));
+        RgbImage webp = ImageDecoder.Decode(Skia(image, SKEncodedImageFormat.Webp), "x.webp");
+        Assert.All(webp.Pixels.ToArray(), value => Assert.InRange(value, 88, 92));
+    }
+
+    [Fact]
+    public void Alpha_is_dropped_not_composited()
+    {
+        // A red pixel that is invisible, and a half visible green one.
+        byte[] png = Png.Write(2, 1, 8, 6, [255, 0, 0, 0, 0, 200, 0, 128]);
+        Assert.Equal([255, 0, 0, 0, 200, 0], ImageDecoder.Decode(png, "x").Pixels.ToArray());
+    }
+
+    [Fact]
+    public void Sixteen_bits_keep_their_high_byte()
+    {
+        byte[] png = Png.Write(2, 1, 16, 2, [10, 255, 20, 127, 30, 128, 255, 255, 0, 0, 1, 0]);
+        Assert.Equal([10, 20, 30, 255, 0, 1], ImageDecoder.Decode(png, "x").Pixels.ToArray());
+    }
+
+    [Fact]
+    public void Grey_and_grey_with_alpha_become_three_equal_channels()
+    {
+        Assert.Equal([7, 7, 7, 250, 250, 250], ImageDecoder.Decode(Png.Write(2, 1, 8, 0, [7, 250]), "x").Pixels.ToArray());
+        Assert.Equal([7, 7, 7, 250, 250, 250], ImageDecoder.Decode(Png.Write(2, 1, 8, 4, [7, 0, 250, 9]), "x").Pixels.ToArray());
+    }
+
+    [Fact]
+    public void A_palette_gives_its_colours_transparent_or_not()
+    {
+        byte[] png = Png.Write(3, 1, 8, 3, [1, 0, 2], palette: [1, 2, 3, 40, 50, 60, 255, 254, 253], transparency: [255, 0, 100]);
+        Assert.Equal([40, 50, 60, 1, 2, 3, 255, 254, 253], ImageDecoder.Decode(png, "x").Pixels.ToArray());
+    }
+
+    [Fact]
+    public void One_bit_pixels_are_black_and_white()
+    {
+        Assert.Equal([255, 255, 255, 0, 0, 0, 255, 255, 255], ImageDecoder.Decode(Png.Write(3, 1, 1, 0, [0b1010_0000]), "x").Pixels.ToArray());
+    }
+
+    [Fact]
+    public void The_first_frame_of_a_gif_is_read()
+    {
+        // 1 × 1, palette of two, one frame of colour 1, LZW codes: clear, 1, end.
+        byte[] gif =
+        [
+            .. "GIF89a"u8, 1, 0, 1, 0, 0x80, 0, 0, 9, 8, 7, 200, 100, 50,
+            0x2C, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 2, 0x4C, 0x01, 0, 0x3B,
+        ];
+        Assert.Equal([200, 100, 50], ImageDecoder.Decode(gif, "x").Pixels.ToArray());
+    }
+
+    [Fact]
+    public void Exif_orientation_is_not_applied()
+    {
+        byte[] jpeg = ImageEncoder.Jpeg(Pictures.Flat(20, 10, 3), 90);
+        byte[] turned = [.. jpeg[..2], .. Exif(6), .. jpeg[2..]];
+        RgbImage image = ImageDecoder.Decode(turned, "x");
+        Assert.Equal((20, 10), (image.Width, image.Height));
+    }
+
+    [Fact]
+    public void Content_decides_not_the_extension()
+    {
+        string path = Path.Combine(Directory.CreateTempSubdirectory().FullName, "really-a-png.jpg");
+        File.WriteAllBytes(path, ImageEncoder.Png(Pictures.Flat(4, 4, 9)));
+        Assert.Equal(9, ImageDecoder.Load(path).Pixels[0]);
+    }
+
+    [Theory]
+    [InlineData("", "image x is not a picture: it is empty; JPEG, PNG, WebP and GIF are read.")]
+    [InlineData("hello, this is no picture", "image x is not a picture: it begins with 68656C6C6F2C2074; JPEG, PNG, WebP and GIF are read.")]
+    [InlineData("BM then a bitmap", "image x is not a picture: it begins with 424D207468656E20; JPEG, PNG, WebP and GIF are read.")]
+    public void Anything_else_is_refused_with_its_first_bytes(string content, string message)
+    {
+        Assert.Equal(message, Refusal(System.Text.Encoding.ASCII.GetBytes(content)));
+    }
+
+    [Fact]
+    public void A_header_of_ten_thousand_million_pixels_is_refused_before_decoding()
+    {
+        byte[] png = Png.Write(1, 1, 8, 2, [1, 2, 3]);
+        Png.Resize(png, 100_000, 100_000);
+        Assert.Equal(
+            "image x is 100000 × 100000 = 10000000000 pixels, above the limit of 178956970: shrink it or leave it out.",
+            Refusal(png));
+        Png.Resize(png, uint.MaxValue, uint.MaxValue);
+        Assert.Equal(
+            "image x is 4294967295 × 4294967295 pixels, above the limit of 1048576 a side: shrink it or leave it out.",
+            Refusal(png));
+    }
+
+    [Theory]
+    [InlineData(SKEncodedImageFormat.Jpeg)]
+    [InlineData(SKEncodedImageFormat.Webp)]
+    [InlineData(SKEncodedImageFormat.Png)]
+    public void Caps_hold_for_every_format(SKEncodedImageFormat format)
+    {
+        byte[] file = Skia(Pictures.Noise(30, 20), format);
+        UserErrorException pixels = Assert.Throws<UserErrorException>(
+            () => ImageDecoder.Decode(file, "x", ImageLimits.Default with { MaxPixels = 599 }));
+        Assert.Equal("image x is 30 × 20 = 600 pixels, above the limit of 599: shrink it or leave it out.", pixels.Message);
+        UserErrorException bytes = Assert.Throws<UserErrorException>(
+            () => ImageDecoder.Decode(file, "x", ImageLimits.Default with { MaxBytes = 10 }));
+        Assert.Equal($"image x is {file.Length} bytes, above the limit of 10: shrink it or leave it out.", bytes.Message);
+        Assert.Equal(30, ImageDecoder.Decode(file, "x", new ImageLimits(file.Length, 600)).Width);
+    }
+
+    // Never a picture whose lower part is grey: wherever the file is cut, it is refused.
+    [Theory]
+    [InlineData(SKEncodedImageFormat.Jpeg)]
+    [InlineData(SKEncodedImageFormat.Png)]
+    [InlineData(SKEncodedImageFormat.Webp)]
+    public void A_truncated_file_is_an_error_wherever_it_is_cut(SKEncodedImageFormat format)
+    {
+        byte[] file = Skia(Pictures.Noise(64, 64), format);
+        for (int length = 0; length < file.Length - 16; length += length < 700 ? 1 : 97)
+        {
+            string message = Refusal(file[..length]);
+            Assert.StartsWith("image x is ", message);
+            Assert.DoesNotContain('\n', message);
+        }
+    }
+
+    [Fact]
+    public void A_truncated_picture_says_so()
+    {
+        byte[] png = ImageEncoder.Png(Pictures.Noise(50, 40));
+        Assert.Equal(
+            "image x is a PNG file, but its 50 × 40 pixels cannot be decoded: the file ends too early; fetch it again or leave it out.",
+            Refusal(png[..(png.Length / 2)]));
+        byte[] jpeg = ImageEncoder.Jpeg(Pictures.Noise(50, 40), 90);
+        Assert.Equal(
+            "image x is a JPEG file, but its 50 × 40 pixels cannot be decoded: the file ends too early; fetch it again or leave it out.",
+            Refusal(jpeg[..(jpeg.Length / 2)]));
+    }
+
+    [Theory]
+    [InlineData(SKEncodedImageFormat.Jpeg)]
+    [InlineData(SKEncodedImageFormat.Png)]
+    [InlineData(SKEncodedImageFormat.Webp)]
+    public void Damaged_bytes_never_crash(SKEncodedImageFormat format)
+    {
+        byte[] file = Skia(Pictures.Noise(24, 24), format);
+        Random random = new(7);
+        for (int round = 0; round < 300; round++)
+        {
+            byte[] damaged = [.. file];
+            for (int i = 0; i < 1 + (round % 8); i++)
+            {
+                damaged[random.Next(damaged.Length)] = (byte)random.Next(256);
+            }
+
+            try
+            {
+                RgbImage image = ImageDecoder.Decode(damaged, "x", new ImageLimits(1 << 20, 1 << 20));
+                Assert.Equal(image.Width * image.Height * 3, image.Pixels.Length);
+            }
+            catch (UserErrorException error)
+            {
+                Assert.StartsWith("image x is ", error.Message);
+            }
+        }
+    }
+
+    [Fact]
+    public void Files_that_cannot_be_read_are_named()
+    {
+        string folder = Directory.CreateTempSubdirectory().FullName;
+        string missing = Path.Combine(folder, "none.png");
+        Assert.Equal(
+            $"image {missing} does not exist: check the sample's \"image\" and the image folder.",
+            Assert.Throws<UserErrorException>(() => ImageDecoder.Load(missing)).Message);
+        Assert.Equal(
+            $"image {folder} is a folder, not a file: check the sample's \"image\" and the image folder.",
+            Assert.Throws<UserErrorException>(() => ImageDecoder.Load(folder)).Message);
+    }
+
+    private static string Refusal(byte[] file) =>
+        Assert.Throws<UserErrorException>(() => ImageDecoder.Decode(file, "x")).Message;
+
+    private static byte[] Skia(RgbImage image, SKEncodedImageFormat format)
+    {
+        if (format == SKEncodedImageFormat.Png)
+        {
+            return ImageEncoder.Png(image);
+        }
+
+        using SKBitmap bitmap = new(image.Width, image.Height, SKColorType.Rgba8888, SKAlphaType.Opaque);
+        for (int y = 0; y < image.Height; y++)
+        {
+            for (int x = 0; x < image.Width; x++)
+            {
+                (byte red, byte green, byte blue) = image[x, y];
+                bitmap.SetPixel(x, y, new SKColor(red, green, blue));
+            }
+        }
+
+        using SKData data = bitmap.Encode(format, 90);
+        return data.ToArray();
+    }
+
+    private static byte[] Exif(byte orientation)
+    {
+        byte[] body =
+        [
+            .. "Exif\0\0"u8, .. "MM"u8, 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0, 0, 0, 0, 0,
+        ];
+        byte[] length = new byte[2];
+        BinaryPrimitives.WriteUInt16BigEndian(length, (ushort)(body.Length + 2));
+        return [0xFF, 0xE1, .. length, .. body];
+    }
+}
