@@ -1,21 +1,19 @@
 /* llavasharp.h: the contract between the LlavaSharp engine and its host.
  *
- * Every type and function that a host may use is here; documents and bindings derive from this
- * file.
+ * Every type and function that a host may use is here; bindings derive from this file.
  *
  * Conventions
  *  - llv_<noun>_<verb>. A function that can fail returns an llv_status and writes its outputs, last
- * and named out_…, only on success. llv_error_message then says why, with the values, on the same
- * thread.
- *  - Only fixed-width integers, float, double and pointers cross. Text is UTF-8, zero-terminated,
- * never null.
+ *    and named out_…, only on success. llv_error_message says why, with values, on that thread.
+ *  - Only fixed-width integers, float, double and pointers cross. Text is UTF-8, zero-ended, not
+ *    null.
  *  - A span is two arguments: x, x_count (elements). A null span has count 0.
  *  - T** out_x is owned by the caller, who calls llv_<noun>_release. A T* argument is borrowed for
- * the call. A const char* inside an info struct is borrowed and lives as long as the object it was
- * read from.
+ *    the call; a const char* in an info struct, as long as the object it was read from lives.
  *  - Release takes null, never fails, and may come in any order: a child keeps its parent alive.
  *  - Threads: an engine and everything made from it is used by one thread at a time; a second one
- * that enters meanwhile gets LLV_BUSY. Functions that differ say @thread any.
+ *    that enters meanwhile gets LLV_BUSY. Release, and functions marked @thread any, may be called
+ *    on any thread. A callback may not call into the engine that runs it (LLV_STATE).
  *  - Structs that begin with `size` are set up by their _init function, which the host calls first.
  *  - Nothing here ends the process or throws.
  */
@@ -36,36 +34,30 @@ extern "C" {
 
 /** The contract's version: raised when a function or struct changes incompatibly. */
 #define LLV_ABI_VERSION 1
-
 /** A label that is not trained on. */
 #define LLV_IGNORE_LABEL (-100)
-
 /** The highest rank of a parameter. */
 #define LLV_RANK_MAX 4
 
 /** What a call came to. @see llv_error_message */
 enum llv_status_code {
-  LLV_OK = 0, /**< Done. */
-  LLV_INVALID =
-      1, /**< An argument breaks the contract: null, out of range, unknown name or option. */
-  LLV_SHAPE = 2, /**< A shape, count or dtype is not the one required; the message has both. */
-  LLV_STATE = 3, /**< The call does not fit the object's state, such as a step without gradients. */
-  LLV_BUSY = 4,  /**< Another thread is inside this engine. */
-  LLV_UNSUPPORTED = 5, /**< A valid request that this build or device cannot do. */
-  LLV_OUT_OF_MEMORY =
-      6,           /**< Host or device memory is exhausted; the message has the bytes asked for. */
-  LLV_DEVICE = 7,  /**< libtorch or the device failed. */
-  LLV_NUMERIC = 8, /**< A loss or gradient is NaN or infinite; nothing was updated. */
-  LLV_CANCELLED = 9, /**< A callback asked to stop. */
-  LLV_INTERNAL = 10  /**< A fault of the engine. */
+  LLV_OK = 0,            /**< Done. */
+  LLV_INVALID = 1,       /**< An argument is null, out of range or an unknown name or option. */
+  LLV_SHAPE = 2,         /**< A shape, count or dtype is not the one required; both are named. */
+  LLV_STATE = 3,         /**< The call does not fit the object's state. */
+  LLV_BUSY = 4,          /**< Another thread is inside this engine. */
+  LLV_UNSUPPORTED = 5,   /**< A valid request that this build or device cannot do. */
+  LLV_OUT_OF_MEMORY = 6, /**< Memory is exhausted; the message has the bytes asked for. */
+  LLV_DEVICE = 7,        /**< libtorch or the device failed. */
+  LLV_NUMERIC = 8,       /**< A loss or gradient is NaN or infinite; nothing was updated. */
+  LLV_CANCELLED = 9,     /**< A callback asked to stop. */
+  LLV_INTERNAL = 10      /**< A fault of the engine. */
 };
 
 /** One of llv_status_code. */
 typedef int32_t llv_status;
-
 /** How a tensor's elements are stored. */
 enum llv_dtype { LLV_FLOAT32 = 0, LLV_FLOAT16 = 1, LLV_BFLOAT16 = 2, LLV_FLOAT64 = 3 };
-
 /** Where an engine computes. */
 enum llv_device { LLV_DEVICE_CPU = 0, LLV_DEVICE_CUDA = 1, LLV_DEVICE_HPU = 2 };
 
@@ -104,13 +96,10 @@ typedef struct llv_generator llv_generator;
 
 /** Receives a log line. Process-wide; may be called on any thread. */
 typedef void (*llv_log_fn)(int32_t level, const char* message, void* user);
-
-/** Receives each generated token of a sequence, in order; non-zero stops the whole run with
- * LLV_CANCELLED. */
+/** Receives each token of a sequence, in order; non-zero ends the run with LLV_CANCELLED. */
 typedef int32_t (*llv_token_fn)(int32_t sequence, int32_t token, void* user);
 
-/* ---- library
- * ---------------------------------------------------------------------------------------- */
+/* ---- library ---- */
 
 /** What this library is. The text is static. */
 typedef struct llv_library_info {
@@ -143,13 +132,12 @@ typedef struct llv_echo {
   const char* text;
 } llv_echo;
 
-/** Returns what it was given, and the span's sum: the proof that layouts and marshalling agree on
- * both sides. out_value->text is borrowed from the input. @thread any */
+/** Returns what it was given, and the span's sum: the proof that layouts agree on both sides.
+ * out_value->text is borrowed from the input. @thread any */
 LLV_API llv_status llv_echo_get(const llv_echo* value, const int64_t* span, int64_t span_count,
                                 llv_echo* out_value, int64_t* out_span_sum);
 
-/* ---- engine
- * ----------------------------------------------------------------------------------------- */
+/* ---- engine ---- */
 
 /** What an engine is made of. */
 typedef struct llv_engine_options {
@@ -174,8 +162,7 @@ typedef struct llv_memory {
 /** Fills in the defaults. @thread any */
 LLV_API llv_status llv_engine_options_init(llv_engine_options* out_options);
 
-/** Opens a device. LLV_UNSUPPORTED names the device when this build has no backend for it. @thread
- * any */
+/** Opens a device. LLV_UNSUPPORTED names one that this build has no backend for. @thread any */
 LLV_API llv_status llv_engine_create(const llv_engine_options* options, llv_engine** out_engine);
 
 /** Gives back an engine; null is harmless. @thread any */
@@ -188,45 +175,42 @@ LLV_API llv_status llv_engine_threads_get(llv_engine* engine, int32_t* out_threa
 LLV_API llv_status llv_engine_memory_get(llv_engine* engine, int32_t reset_peak,
                                          llv_memory* out_memory);
 
-/* ---- model
- * ------------------------------------------------------------------------------------------ */
+/* ---- model ---- */
 
 /** A LLaVA model's shape. Dv = vision_hidden, D = hidden, V = vocabulary, S = image_size, p =
  * patch_size, P = (S/p)² patches, L = image rows: P, or P+1 when the class token is kept. */
 typedef struct llv_model_config {
-  int64_t size;          /**< sizeof(llv_model_config). */
-  int32_t vision_hidden; /**< Dv. 0 = no tower: a text-only model (then no projector either). */
-  int32_t vision_layers; /**< Layers in the checkpoint. */
-  int32_t vision_heads;  /**< Divides Dv. */
-  int32_t vision_intermediate;  /**< Width of the tower's MLP. */
-  int32_t image_size;           /**< S, a multiple of p. */
-  int32_t patch_size;           /**< p. */
-  int32_t vision_activation;    /**< llv_activation. Default LLV_QUICK_GELU. */
-  int32_t vision_feature_layer; /**< hidden_states index, 0 … vision_layers, or negative from the
-                                   end. Default -2. */
-  int32_t
-      vision_keep_class_token; /**< 1: 'full' / 'cls_patch'; 0: 'default' / 'patch'. Default 0. */
-  int32_t projector;           /**< llv_projector. Default LLV_PROJECTOR_MLP. */
-  int32_t projector_depth;     /**< Linears in the MLP (N of mlpNx_gelu). Default 2. */
-  int32_t hidden;              /**< D. */
-  int32_t layers;              /**< Decoder layers. */
-  int32_t heads;               /**< Query heads. */
-  int32_t kv_heads;            /**< Key and value heads; divides heads. */
-  int32_t head_dim;            /**< Even. Need not be D / heads. */
-  int32_t intermediate;        /**< Width of the SwiGLU MLP. */
-  int32_t vocabulary;          /**< V. */
-  double vision_norm_eps;      /**< LayerNorm epsilon. Default 1e-5. */
-  double norm_eps;             /**< RMSNorm epsilon. Default 1e-5. */
-  double rope_theta;           /**< Rotary base. Default 10000. */
+  int64_t size;                    /**< sizeof(llv_model_config). */
+  int32_t vision_hidden;           /**< Dv. 0 = no tower and no projector: a text-only model. */
+  int32_t vision_layers;           /**< Layers in the checkpoint. */
+  int32_t vision_heads;            /**< Divides Dv. */
+  int32_t vision_intermediate;     /**< Width of the tower's MLP. */
+  int32_t image_size;              /**< S, a multiple of p. */
+  int32_t patch_size;              /**< p. */
+  int32_t vision_activation;       /**< llv_activation. Default LLV_QUICK_GELU. */
+  int32_t vision_feature_layer;    /**< hidden_states index; < 0 from the end. Default -2. */
+  int32_t vision_keep_class_token; /**< 1: 'full' or 'cls_patch'; 0: 'default' or 'patch'. */
+  int32_t projector;               /**< llv_projector. Default LLV_PROJECTOR_MLP. */
+  int32_t projector_depth;         /**< Linears in the MLP (N of mlpNx_gelu). Default 2. */
+  int32_t hidden;                  /**< D. */
+  int32_t layers;                  /**< Decoder layers. */
+  int32_t heads;                   /**< Query heads. */
+  int32_t kv_heads;                /**< Key and value heads; divides heads. */
+  int32_t head_dim;                /**< Even. Need not be D / heads. */
+  int32_t intermediate;            /**< Width of the SwiGLU MLP. */
+  int32_t vocabulary;              /**< V. */
+  double vision_norm_eps;          /**< LayerNorm epsilon. Default 1e-5. */
+  double norm_eps;                 /**< RMSNorm epsilon. Default 1e-5. */
+  double rope_theta;               /**< Rotary base. Default 10000. */
 } llv_model_config;
 
 /** One row of the parameter table. */
 typedef struct llv_parameter {
-  const char* name;  /**< Canonical name, such as "layer.0.self_attn.q_proj.weight". */
-  int32_t unit_kind; /**< llv_unit_kind. */
-  int32_t unit;  /**< Index of its unit: 0 vision, 1 projector, 2 embed, 3+i layer i, last head. */
-  int32_t rank;  /**< 1 … LLV_RANK_MAX. */
-  int32_t decay; /**< 1 unless a norm's weight or a bias (the recipe's weight-decay rule). */
+  const char* name;            /**< Canonical name, such as "layer.0.self_attn.q_proj.weight". */
+  int32_t unit_kind;           /**< llv_unit_kind. */
+  int32_t unit;                /**< 0 vision, 1 projector, 2 embed, 3+i layer i, then head. */
+  int32_t rank;                /**< 1 … LLV_RANK_MAX. */
+  int32_t decay;               /**< 1 unless a norm's weight or a bias (the recipe's rule). */
   int32_t trainable;           /**< As llv_model_trainable_set left it. */
   int32_t reserved;            /**< 0. */
   int64_t shape[LLV_RANK_MAX]; /**< Row-major; 1 beyond rank. */
@@ -239,22 +223,19 @@ typedef struct llv_parameter {
  * image_slots says which row goes where. Labels are aligned with tokens: labels[t] is predicted at
  * t-1 of the same sample. */
 typedef struct llv_batch {
-  int64_t size;          /**< sizeof(llv_batch). */
-  const int32_t* tokens; /**< [T] ids in 0 … V-1. */
-  int64_t tokens_count;  /**< T ≥ 1. */
-  const int32_t*
-      labels;           /**< [T] ids or LLV_IGNORE_LABEL; may be null where no loss is asked for. */
-  int64_t labels_count; /**< T, or 0. */
-  const int32_t* positions; /**< [T] rotary positions ≥ 0. */
-  int64_t positions_count;  /**< T. */
-  const int32_t*
-      cu_seqlens; /**< [B+1] first token of each sample, then T; strictly rising from 0. */
-  int64_t cu_seqlens_count; /**< B+1. */
-  const int32_t*
-      image_slots; /**< [N·L] token index that image row r replaces, or -1 where it was cut off. */
-  int64_t image_slots_count; /**< N·L, or 0. */
-  const float* pixels;       /**< [N,3,S,S] normalised, channel-first. */
-  int64_t pixels_count;      /**< N·3·S·S, or 0. */
+  int64_t size;               /**< sizeof(llv_batch). */
+  const int32_t* tokens;      /**< [T] ids in 0 … V-1. */
+  int64_t tokens_count;       /**< T ≥ 1. */
+  const int32_t* labels;      /**< [T] ids or LLV_IGNORE_LABEL; null where no loss is wanted. */
+  int64_t labels_count;       /**< T, or 0. */
+  const int32_t* positions;   /**< [T] rotary positions ≥ 0. */
+  int64_t positions_count;    /**< T. */
+  const int32_t* cu_seqlens;  /**< [B+1] first token of each sample, then T; rising from 0. */
+  int64_t cu_seqlens_count;   /**< B+1. */
+  const int32_t* image_slots; /**< [N·L] token index that image row r replaces; -1: cut off. */
+  int64_t image_slots_count;  /**< N·L, or 0. */
+  const float* pixels;        /**< [N,3,S,S] normalised, channel-first. */
+  int64_t pixels_count;       /**< N·3·S·S, or 0. */
 } llv_batch;
 
 /** Fills in the defaults. Widths are 0 and must be set. @thread any */
@@ -277,8 +258,7 @@ LLV_API llv_status llv_model_parameter_count(llv_model* model, int64_t* out_coun
 LLV_API llv_status llv_model_parameter_get(llv_model* model, int64_t index,
                                            llv_parameter* out_parameter);
 
-/** Copies a parameter in from host memory, converting from `dtype`. The shape must be the table's.
- */
+/** Copies a parameter in, converting from `dtype` (llv_dtype). The shape must be the table's. */
 LLV_API llv_status llv_model_parameter_write(llv_model* model, const char* name, int32_t dtype,
                                              const int64_t* shape, int64_t shape_count,
                                              const void* bytes, int64_t bytes_count);
@@ -287,12 +267,12 @@ LLV_API llv_status llv_model_parameter_write(llv_model* model, const char* name,
 LLV_API llv_status llv_model_parameter_read(llv_model* model, const char* name, float* out_values,
                                             int64_t values_count);
 
-/** Draws a parameter from a counter-based generator keyed by (seed, name): the same values on every
- * machine. fill: llv_fill. CONSTANT: a. NORMAL: mean a, deviation b. UNIFORM: a … b. */
+/** Draws a parameter, keyed by (seed, name): the same values on every machine. fill: llv_fill.
+ * CONSTANT: a. NORMAL: mean a, deviation b. UNIFORM: a … b. */
 LLV_API llv_status llv_model_parameter_fill(llv_model* model, const char* name, int32_t fill,
                                             double a, double b, int64_t seed);
 
-/** Chooses what trains: a mask of llv_unit_kind. LLV_STATE while a trainer exists. LLV_UNSUPPORTED
+/** Chooses what trains: a mask of llv_unit_kind. LLV_STATE while a trainer exists, LLV_UNSUPPORTED
  * for the tower. */
 LLV_API llv_status llv_model_trainable_set(llv_model* model, int32_t unit_kinds);
 
@@ -316,8 +296,7 @@ LLV_API llv_status llv_model_loss_run(llv_model* model, const llv_batch* batch, 
                                       int64_t loss_count, int64_t* out_tokens,
                                       int64_t tokens_count);
 
-/* ---- trainer
- * ---------------------------------------------------------------------------------------- */
+/* ---- trainer ---- */
 
 /** AdamW's fixed options (Loshchilov and Hutter 2019, as torch.optim.AdamW). */
 typedef struct llv_trainer_options {
@@ -336,15 +315,13 @@ typedef struct llv_group {
 /** What a micro-batch gave. */
 typedef struct llv_loss {
   double sum;     /**< Sum of the supervised tokens' cross entropies, in nats. */
-  int64_t tokens; /**< Supervised tokens: labels other than LLV_IGNORE_LABEL, first tokens of
-                     samples excepted. */
+  int64_t tokens; /**< Labels other than LLV_IGNORE_LABEL, first tokens of samples excepted. */
 } llv_loss;
 
 /** Fills in the defaults. @thread any */
 LLV_API llv_status llv_trainer_options_init(llv_trainer_options* out_options);
 
-/** Makes gradients and optimizer state for what is trainable in the model. One trainer a model at a
- * time. */
+/** Makes gradients and optimizer state for what is trainable. One trainer a model at a time. */
 LLV_API llv_status llv_trainer_create(llv_model* model, const llv_trainer_options* options,
                                       llv_trainer** out_trainer);
 
@@ -357,16 +334,14 @@ LLV_API llv_status llv_trainer_groups_set(llv_trainer* trainer, const int32_t* g
                                           int64_t groups_count);
 
 /** Forward and backward of one micro-batch: gradients += gradient_scale · d(loss sum)/d(parameter).
- * The recipe's mean over a micro-batch is gradient_scale = 1 / (supervised tokens · accumulation
- * steps). LLV_INVALID when no token is supervised; LLV_NUMERIC when the loss is not finite
- * (gradients are then unspecified: clear them). */
+ * The recipe's mean is gradient_scale = 1 / (supervised tokens · accumulation steps). LLV_INVALID:
+ * no token is supervised. LLV_NUMERIC: the loss is not finite (then clear the gradients). */
 LLV_API llv_status llv_trainer_accumulate(llv_trainer* trainer, const llv_batch* batch,
                                           double gradient_scale, llv_loss* out_loss);
 
 /** One AdamW update from the accumulated gradients, which it clears. max_gradient_norm > 0 clips by
- * the global L2 norm as torch's clip_grad_norm_ (coefficient max / (norm + 1e-6), at most 1); 0
- * does not clip. groups are those that llv_trainer_groups_set used. LLV_NUMERIC when the norm is
- * not finite: nothing is updated. */
+ * the global L2 norm as torch's clip_grad_norm_ (coefficient max / (norm + 1e-6), at most 1).
+ * groups are those of llv_trainer_groups_set. LLV_NUMERIC: the norm is not finite; no update. */
 LLV_API llv_status llv_trainer_step(llv_trainer* trainer, const llv_group* groups,
                                     int64_t groups_count, double max_gradient_norm,
                                     double* out_gradient_norm);
@@ -384,12 +359,10 @@ LLV_API llv_status llv_trainer_slot_write(llv_trainer* trainer, int32_t slot, co
 
 /** Updates done so far: AdamW's t. */
 LLV_API llv_status llv_trainer_step_count_get(llv_trainer* trainer, int64_t* out_steps);
-
 /** Sets AdamW's t, to continue an earlier run. */
 LLV_API llv_status llv_trainer_step_count_set(llv_trainer* trainer, int64_t steps);
 
-/* ---- generator
- * -------------------------------------------------------------------------------------- */
+/* ---- generator ---- */
 
 /** How tokens are drawn. */
 typedef struct llv_sampling {
