@@ -1,0 +1,11 @@
+namespace LlavaSharp.Checkpoints;
+
+/// <summary>One file of named tensors, whatever its format.</summary>
+internal interface ITensorFile : IDisposable
+{
+    string Path { get; }
+
+    IReadOnlyList<string> Names { get; }
+
+    bool TryGet(string name, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes);
+}

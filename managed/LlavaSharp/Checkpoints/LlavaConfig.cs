@@ -1,0 +1,106 @@
+namespace LlavaSharp.Checkpoints;
+
+/// <summary>Shape of a whole LLaVA model: vision tower, projector, decoder, and how they are joined. Read from a
+/// Hugging Face LLaVA folder, or put together from a language model's folder and a CLIP folder as the recipe's
+/// first stage does.</summary>
+public sealed record LlavaConfig
+{
+    /// <summary>The vision tower; null for a text-only model, which has no projector either.</summary>
+    public required VisionConfig? Vision { get; init; }
+
+    /// <summary>The decoder.</summary>
+    public required TextConfig Text { get; init; }
+
+    /// <summary>How image features become decoder inputs.</summary>
+    public ProjectorType Projector { get; init; } = ProjectorType.Mlp2;
+
+    /// <summary>Which hidden state of the tower is used: 0 is the embedding, k the output of layer k; negative
+    /// counts from the end (-1 the last layer's output, before the post-LayerNorm).</summary>
+    public int FeatureLayer { get; init; } = -2;
+
+    /// <summary>Whether the class token's row is kept (<c>full</c>, <c>cls_patch</c>) or dropped (<c>default</c>,
+    /// <c>patch</c>).</summary>
+    public bool KeepClassToken { get; init; }
+
+    /// <summary>Id of <c>&lt;image&gt;</c> in the vocabulary; null when the vocabulary lacks it.</summary>
+    public int? ImageTokenIndex { get; init; }
+
+    /// <summary>Id of the padding token, if there is one.</summary>
+    public int? PadTokenId { get; init; }
+
+    /// <summary>How pictures are made square: <c>square</c> (centre crop) or <c>pad</c>.</summary>
+    public string ImageAspectRatio { get; init; } = "square";
+
+    /// <summary>Rows that one image gives the decoder: its patches, and the class token where it is kept.</summary>
+    public int ImageRowCount => Vision is null ? 0 : Vision.PatchCount + (KeepClassToken ? 1 : 0);
+
+    /// <summary><see cref="FeatureLayer"/> counted from 0.</summary>
+    public int ResolvedFeatureLayer => FeatureLayer >= 0 || Vision is null ? FeatureLayer : Vision.LayerCount + 1 + FeatureLayer;
+
+    /// <summary>Id of <c>&lt;s&gt;</c>.</summary>
+    public int BosId => Text.BosId;
+
+    /// <summary>Id of <c>&lt;/s&gt;</c>.</summary>
+    public int EosId => Text.EosIds[0];
+
+    /// <summary>Whether a folder holds a Hugging Face LLaVA model (rather than a language model alone).</summary>
+    /// <exception cref="UserErrorException">Its config.json is missing or malformed.</exception>
+    public static bool IsLlavaFolder(string folder) => LlavaConfigReader.IsLlavaFolder(folder);
+
+    /// <summary>Reads a Hugging Face LLaVA folder, of transformers 4 or 5.</summary>
+    /// <exception cref="UserErrorException">The file is missing or malformed, or asks for what is not implemented.</exception>
+    public static LlavaConfig Load(string folder) => LlavaConfigReader.Load(folder);
+
+    /// <summary>Puts a model together from two folders.</summary>
+    /// <param name="languageFolder">A LLaMA or Mistral folder.</param>
+    /// <param name="clipFolder">A CLIP folder; null for a text-only model.</param>
+    /// <param name="projector">Null means <see cref="ProjectorType.Mlp2"/>.</param>
+    /// <param name="featureLayer">The recipe's mm_vision_select_layer.</param>
+    /// <param name="keepClassToken">The recipe's mm_vision_select_feature cls_patch.</param>
+    /// <param name="imageAspectRatio"><c>square</c> or <c>pad</c>.</param>
+    /// <exception cref="UserErrorException">A file is missing or malformed, or asks for what is not implemented.</exception>
+    public static LlavaConfig Combine(
+        string languageFolder,
+        string? clipFolder,
+        ProjectorType? projector = null,
+        int featureLayer = -2,
+        bool keepClassToken = false,
+        string imageAspectRatio = "square")
+    {
+        VisionConfig? vision = clipFolder is null ? null : VisionConfig.Load(clipFolder);
+        TextConfig text = TextConfig.Load(languageFolder);
+        if (vision is not null)
+        {
+            LlavaConfigReader.CheckFeatureLayer("mm_vision_select_layer", featureLayer, vision.LayerCount);
+        }
+
+        if (projector?.Depth == 0 && vision is not null && vision.HiddenSize != text.HiddenSize)
+        {
+            throw new UserErrorException($"an identity projector needs equal widths: the tower has {vision.HiddenSize}, "
+                + $"the language model {text.HiddenSize}; use mlp2x_gelu");
+        }
+
+        return new()
+        {
+            Vision = vision,
+            Text = text,
+            Projector = projector ?? ProjectorType.Mlp2,
+            FeatureLayer = featureLayer,
+            KeepClassToken = keepClassToken,
+            PadTokenId = text.PadId,
+            ImageAspectRatio = imageAspectRatio,
+        };
+    }
+
+    /// <summary>Refuses a context in which a sliding window would matter: attention here is over the whole sample.</summary>
+    /// <param name="tokens">The longest sample used, image rows included (the recipe's model_max_length).</param>
+    /// <exception cref="UserErrorException">The checkpoint's sliding window is shorter.</exception>
+    public void CheckContext(int tokens)
+    {
+        if (Text.SlidingWindow is int window && window < Math.Min(tokens, Text.MaxPositions))
+        {
+            throw new UserErrorException($"sliding_window = {window} is not supported for samples of up to {tokens} tokens; "
+                + $"use --model_max_length {window} or less");
+        }
+    }
+}
