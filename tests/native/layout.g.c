@@ -1,0 +1,117 @@
+// Made from llavasharp.h by LlavaSharp.BindingGenerator: run ./build.sh bindings.
+// The header comes first and alone: it must compile as C17 by itself.
+#include "llavasharp.h"
+
+#include <stddef.h>
+
+_Static_assert(sizeof(llv_library_info) == 32, "llv_library_info");
+_Static_assert(offsetof(llv_library_info, abi_version) == 0, "llv_library_info.abi_version");
+_Static_assert(offsetof(llv_library_info, reserved) == 4, "llv_library_info.reserved");
+_Static_assert(offsetof(llv_library_info, version) == 8, "llv_library_info.version");
+_Static_assert(offsetof(llv_library_info, libtorch) == 16, "llv_library_info.libtorch");
+_Static_assert(offsetof(llv_library_info, simd) == 24, "llv_library_info.simd");
+
+_Static_assert(sizeof(llv_echo) == 32, "llv_echo");
+_Static_assert(offsetof(llv_echo, i32) == 0, "llv_echo.i32");
+_Static_assert(offsetof(llv_echo, f32) == 4, "llv_echo.f32");
+_Static_assert(offsetof(llv_echo, i64) == 8, "llv_echo.i64");
+_Static_assert(offsetof(llv_echo, f64) == 16, "llv_echo.f64");
+_Static_assert(offsetof(llv_echo, text) == 24, "llv_echo.text");
+
+_Static_assert(sizeof(llv_engine_options) == 24, "llv_engine_options");
+_Static_assert(offsetof(llv_engine_options, size) == 0, "llv_engine_options.size");
+_Static_assert(offsetof(llv_engine_options, device) == 8, "llv_engine_options.device");
+_Static_assert(offsetof(llv_engine_options, index) == 12, "llv_engine_options.index");
+_Static_assert(offsetof(llv_engine_options, threads) == 16, "llv_engine_options.threads");
+_Static_assert(offsetof(llv_engine_options, reserved) == 20, "llv_engine_options.reserved");
+
+_Static_assert(sizeof(llv_memory) == 56, "llv_memory");
+_Static_assert(offsetof(llv_memory, parameters) == 0, "llv_memory.parameters");
+_Static_assert(offsetof(llv_memory, gradients) == 8, "llv_memory.gradients");
+_Static_assert(offsetof(llv_memory, optimizer) == 16, "llv_memory.optimizer");
+_Static_assert(offsetof(llv_memory, workspace) == 24, "llv_memory.workspace");
+_Static_assert(offsetof(llv_memory, peak) == 32, "llv_memory.peak");
+_Static_assert(offsetof(llv_memory, resident) == 40, "llv_memory.resident");
+_Static_assert(offsetof(llv_memory, resident_peak) == 48, "llv_memory.resident_peak");
+
+_Static_assert(sizeof(llv_model_config) == 104, "llv_model_config");
+_Static_assert(offsetof(llv_model_config, size) == 0, "llv_model_config.size");
+_Static_assert(offsetof(llv_model_config, vision_hidden) == 8, "llv_model_config.vision_hidden");
+_Static_assert(offsetof(llv_model_config, vision_layers) == 12, "llv_model_config.vision_layers");
+_Static_assert(offsetof(llv_model_config, vision_heads) == 16, "llv_model_config.vision_heads");
+_Static_assert(offsetof(llv_model_config, vision_intermediate) == 20,
+               "llv_model_config.vision_intermediate");
+_Static_assert(offsetof(llv_model_config, image_size) == 24, "llv_model_config.image_size");
+_Static_assert(offsetof(llv_model_config, patch_size) == 28, "llv_model_config.patch_size");
+_Static_assert(offsetof(llv_model_config, vision_activation) == 32,
+               "llv_model_config.vision_activation");
+_Static_assert(offsetof(llv_model_config, vision_feature_layer) == 36,
+               "llv_model_config.vision_feature_layer");
+_Static_assert(offsetof(llv_model_config, vision_keep_class_token) == 40,
+               "llv_model_config.vision_keep_class_token");
+_Static_assert(offsetof(llv_model_config, projector) == 44, "llv_model_config.projector");
+_Static_assert(offsetof(llv_model_config, projector_depth) == 48,
+               "llv_model_config.projector_depth");
+_Static_assert(offsetof(llv_model_config, hidden) == 52, "llv_model_config.hidden");
+_Static_assert(offsetof(llv_model_config, layers) == 56, "llv_model_config.layers");
+_Static_assert(offsetof(llv_model_config, heads) == 60, "llv_model_config.heads");
+_Static_assert(offsetof(llv_model_config, kv_heads) == 64, "llv_model_config.kv_heads");
+_Static_assert(offsetof(llv_model_config, head_dim) == 68, "llv_model_config.head_dim");
+_Static_assert(offsetof(llv_model_config, intermediate) == 72, "llv_model_config.intermediate");
+_Static_assert(offsetof(llv_model_config, vocabulary) == 76, "llv_model_config.vocabulary");
+_Static_assert(offsetof(llv_model_config, vision_norm_eps) == 80,
+               "llv_model_config.vision_norm_eps");
+_Static_assert(offsetof(llv_model_config, norm_eps) == 88, "llv_model_config.norm_eps");
+_Static_assert(offsetof(llv_model_config, rope_theta) == 96, "llv_model_config.rope_theta");
+
+_Static_assert(sizeof(llv_parameter) == 72, "llv_parameter");
+_Static_assert(offsetof(llv_parameter, name) == 0, "llv_parameter.name");
+_Static_assert(offsetof(llv_parameter, unit_kind) == 8, "llv_parameter.unit_kind");
+_Static_assert(offsetof(llv_parameter, unit) == 12, "llv_parameter.unit");
+_Static_assert(offsetof(llv_parameter, rank) == 16, "llv_parameter.rank");
+_Static_assert(offsetof(llv_parameter, decay) == 20, "llv_parameter.decay");
+_Static_assert(offsetof(llv_parameter, trainable) == 24, "llv_parameter.trainable");
+_Static_assert(offsetof(llv_parameter, reserved) == 28, "llv_parameter.reserved");
+_Static_assert(offsetof(llv_parameter, shape) == 32, "llv_parameter.shape");
+_Static_assert(offsetof(llv_parameter, count) == 64, "llv_parameter.count");
+
+_Static_assert(sizeof(llv_batch) == 104, "llv_batch");
+_Static_assert(offsetof(llv_batch, size) == 0, "llv_batch.size");
+_Static_assert(offsetof(llv_batch, tokens) == 8, "llv_batch.tokens");
+_Static_assert(offsetof(llv_batch, tokens_count) == 16, "llv_batch.tokens_count");
+_Static_assert(offsetof(llv_batch, labels) == 24, "llv_batch.labels");
+_Static_assert(offsetof(llv_batch, labels_count) == 32, "llv_batch.labels_count");
+_Static_assert(offsetof(llv_batch, positions) == 40, "llv_batch.positions");
+_Static_assert(offsetof(llv_batch, positions_count) == 48, "llv_batch.positions_count");
+_Static_assert(offsetof(llv_batch, cu_seqlens) == 56, "llv_batch.cu_seqlens");
+_Static_assert(offsetof(llv_batch, cu_seqlens_count) == 64, "llv_batch.cu_seqlens_count");
+_Static_assert(offsetof(llv_batch, image_slots) == 72, "llv_batch.image_slots");
+_Static_assert(offsetof(llv_batch, image_slots_count) == 80, "llv_batch.image_slots_count");
+_Static_assert(offsetof(llv_batch, pixels) == 88, "llv_batch.pixels");
+_Static_assert(offsetof(llv_batch, pixels_count) == 96, "llv_batch.pixels_count");
+
+_Static_assert(sizeof(llv_trainer_options) == 32, "llv_trainer_options");
+_Static_assert(offsetof(llv_trainer_options, size) == 0, "llv_trainer_options.size");
+_Static_assert(offsetof(llv_trainer_options, beta1) == 8, "llv_trainer_options.beta1");
+_Static_assert(offsetof(llv_trainer_options, beta2) == 16, "llv_trainer_options.beta2");
+_Static_assert(offsetof(llv_trainer_options, eps) == 24, "llv_trainer_options.eps");
+
+_Static_assert(sizeof(llv_group) == 16, "llv_group");
+_Static_assert(offsetof(llv_group, learning_rate) == 0, "llv_group.learning_rate");
+_Static_assert(offsetof(llv_group, weight_decay) == 8, "llv_group.weight_decay");
+
+_Static_assert(sizeof(llv_loss) == 16, "llv_loss");
+_Static_assert(offsetof(llv_loss, sum) == 0, "llv_loss.sum");
+_Static_assert(offsetof(llv_loss, tokens) == 8, "llv_loss.tokens");
+
+_Static_assert(sizeof(llv_sampling) == 40, "llv_sampling");
+_Static_assert(offsetof(llv_sampling, size) == 0, "llv_sampling.size");
+_Static_assert(offsetof(llv_sampling, temperature) == 8, "llv_sampling.temperature");
+_Static_assert(offsetof(llv_sampling, top_p) == 16, "llv_sampling.top_p");
+_Static_assert(offsetof(llv_sampling, top_k) == 24, "llv_sampling.top_k");
+_Static_assert(offsetof(llv_sampling, max_new_tokens) == 28, "llv_sampling.max_new_tokens");
+_Static_assert(offsetof(llv_sampling, seed) == 32, "llv_sampling.seed");
+
+int main(void) {
+  return 0;
+}
