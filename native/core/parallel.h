@@ -12,6 +12,11 @@ namespace llavasharp::core {
 // are cut. Rethrows a body's exception.
 void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
 
+// Calls body(task) for each task of 0 … count, the lowest first, each on whichever thread is free:
+// for tasks of unequal cost, whose results do not depend on each other. Rethrows a body's
+// exception.
+void parallel_tasks(int64_t count, const std::function<void(int64_t)>& body);
+
 // Threads that parallel_for and products use.
 [[nodiscard]] int32_t threads();
 // Sets them for the process; 0 keeps libtorch's choice.

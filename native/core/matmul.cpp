@@ -1,0 +1,129 @@
+// Each product becomes one call on tensors that borrow the views' memory; a transposed operand is
+// the same memory with its strides exchanged, which the matrix library takes without a copy.
+#include "core/matmul.h"
+
+#include <array>
+#include <cinttypes>
+#include <cstring>
+
+#include "core/error.h"
+#include "core/libtorch.h"
+
+namespace llavasharp::core {
+namespace {
+
+// m, n, k of a product, and its operands as a [m,k] and b [k,n] by strides.
+struct Product {
+  const char* name;
+  int64_t m, n, k;
+  bool transpose_a, transpose_b;
+};
+
+Tensor borrow(const View& view, bool transposed) {
+  std::array<int64_t, 2> sizes{view.rows, view.cols};
+  std::array<int64_t, 2> strides{view.stride, 1};
+  if (transposed) {
+    sizes = {view.cols, view.rows};
+    strides = {1, view.stride};
+  }
+  AtenTensorHandle handle = nullptr;
+  const AOTITorchError error = aoti_torch_create_tensor_from_blob(
+      view.data, 2, sizes.data(), strides.data(), 0, aoti_torch_dtype_float32(),
+      aoti_torch_device_type_cpu(), 0, &handle);
+  if (error != 0 || handle == nullptr) {
+    fail(LLV_DEVICE, "libtorch refused a [%" PRId64 ", %" PRId64 "] view (status %d)", sizes[0],
+         sizes[1], error);
+  }
+  return Tensor(handle);
+}
+
+void check_view(const char* product, const char* operand, const View& view) {
+  if (view.dtype != DType::kFloat32) {
+    fail(LLV_UNSUPPORTED, "%s: %s has dtype %d, only float32 is computed", product, operand,
+         static_cast<int>(view.dtype));
+  }
+  const bool bad_stride = view.rows > 1 && view.stride < view.cols;
+  const bool null_data = view.data == nullptr && view.rows > 0 && view.cols > 0;
+  if (view.rows < 0 || view.cols < 0 || bad_stride || null_data) {
+    fail(LLV_SHAPE,
+         "%s: %s is not a matrix: [%" PRId64 ", %" PRId64 "] with stride %" PRId64 " at %p",
+         product, operand, view.rows, view.cols, view.stride, view.data);
+  }
+}
+
+void zero(const View& out) {
+  for (int64_t row = 0; row < out.rows; ++row) {
+    std::memset(out.row(row), 0, static_cast<size_t>(out.cols) * sizeof(float));
+  }
+}
+
+void multiply(const Product& product, const View& out, const View& a, const View& b,
+              Accumulate accumulate) {
+  check_view(product.name, "out", out);
+  check_view(product.name, "a", a);
+  check_view(product.name, "b", b);
+  const int64_t b_k = product.transpose_b ? b.cols : b.rows;
+  if (b_k != product.k || out.rows != product.m || out.cols != product.n) {
+    fail(LLV_SHAPE,
+         "%s: out [%" PRId64 ", %" PRId64 "] does not fit a [%" PRId64 ", %" PRId64
+         "] and b [%" PRId64 ", %" PRId64 "]",
+         product.name, out.rows, out.cols, a.rows, a.cols, b.rows, b.cols);
+  }
+  if (product.m == 0 || product.n == 0) {
+    return;
+  }
+  if (product.k == 0) {
+    if (accumulate == Accumulate::kNo) {
+      zero(out);
+    }
+    return;
+  }
+  const Tensor out_tensor = borrow(out, false);
+  const Tensor a_tensor = borrow(a, product.transpose_a);
+  const Tensor b_tensor = borrow(b, product.transpose_b);
+  const AOTITorchError error =
+      accumulate == Accumulate::kYes
+          ? aoti_torch_cpu_addmm_out(out_tensor.get(), out_tensor.get(), a_tensor.get(),
+                                     b_tensor.get(), 1.0, 1.0)
+          : aoti_torch_cpu_mm_out(out_tensor.get(), a_tensor.get(), b_tensor.get());
+  if (error != 0) {
+    fail(LLV_DEVICE,
+         "%s failed in libtorch (status %d): m %" PRId64 ", n %" PRId64 ", k %" PRId64
+         "; its reason is on stderr",
+         product.name, error, product.m, product.n, product.k);
+  }
+}
+
+}  // namespace
+
+void matmul_nt(View out, View a, View b, Accumulate accumulate) {
+  multiply({.name = "matmul_nt",
+            .m = a.rows,
+            .n = b.rows,
+            .k = a.cols,
+            .transpose_a = false,
+            .transpose_b = true},
+           out, a, b, accumulate);
+}
+
+void matmul_nn(View out, View a, View b, Accumulate accumulate) {
+  multiply({.name = "matmul_nn",
+            .m = a.rows,
+            .n = b.cols,
+            .k = a.cols,
+            .transpose_a = false,
+            .transpose_b = false},
+           out, a, b, accumulate);
+}
+
+void matmul_tn(View out, View a, View b, Accumulate accumulate) {
+  multiply({.name = "matmul_tn",
+            .m = a.cols,
+            .n = b.cols,
+            .k = a.rows,
+            .transpose_a = true,
+            .transpose_b = false},
+           out, a, b, accumulate);
+}
+
+}  // namespace llavasharp::core
