@@ -1,0 +1,60 @@
+namespace LlavaSharp.Tidy.Tests;
+
+/// <summary>For each rule, files that break it and files that come close and do not.</summary>
+public static class Examples
+{
+    public static IReadOnlyList<(string Rule, string Path, string Bad, string Good)> All { get; } =
+    [
+        ("native includes go down", "native/core/a.cpp", "#include \"layers/norm.h\"\n", "#include \"core/view.h\"\n"),
+        ("native includes go down", "native/model/a.h", "#include \"train/adamw.h\"\n", "#include \"layers/norm.h\"\n"),
+        ("native includes go down", "native/abi/a.cpp", "#include \"view.h\"\n", "#include \"train/adamw.h\"\n"),
+        ("native includes go down", "native/layers/a.cpp", "#include <hwy/highway.h>\n", "#include <span>\n"),
+        ("native includes go down", "native/core/a.h", "#include <ATen/ATen.h>\n", "#include \"llavasharp.h\"\n"),
+        ("libtorch's C functions are called in core", "native/train/a.cpp", "aoti_torch_get_sizes(h);\n",
+            "// aoti_torch_get_sizes(h)\n"),
+        ("managed namespaces go down", "interop/LlavaSharp.Interop/A.cs", "using LlavaSharp.Data;\n",
+            "using LlavaSharp.Interop;\n"),
+        ("managed namespaces go down", "managed/LlavaSharp/Data/A.cs", "using LlavaSharp.Cli;\n",
+            "using LlavaSharp.Tokenization;\n"),
+        ("managed namespaces go down", "managed/LlavaSharp/Data/A.cs", "_ = LlavaSharp.Training.Trainer.X;\n",
+            "// LlavaSharp.Training.Trainer\n"),
+        ("managed namespaces go down", "managed/LlavaSharp.Cli/A.cs", "using LlavaSharp.Interop;\n",
+            "using LlavaSharp.Training;\n"),
+        ("managed namespaces go down", "interop/LlavaSharp.BindingGenerator/A.cs", "using LlavaSharp.Interop;\n",
+            "namespace LlavaSharp.BindingGenerator;\n"),
+        ("a namespace is its folder", "managed/LlavaSharp/Data/A.cs", "namespace LlavaSharp;\n",
+            "namespace LlavaSharp.Data;\n"),
+        ("project references go down", "interop/LlavaSharp.Interop/LlavaSharp.Interop.csproj",
+            "<ProjectReference Include=\"../../managed/LlavaSharp/LlavaSharp.csproj\" />\n", "<Project />\n"),
+        ("imports are generated", "managed/LlavaSharp/A.cs", "[LibraryImport(\"m\")]\n", "var x = \"[LibraryImport]\";\n"),
+        ("imports are generated", "tests/managed/A.cs", "[DllImport(\"m\")]\n", "/* [DllImport] */\n"),
+        ("the engine never ends the process", "native/core/a.cpp", "std::abort();\n", "on_exit_callback(); // abort()\n"),
+        ("the library is reproducible", "managed/LlavaSharp/A.cs", "Random.Shared.Next();\n", "new Random(7).Next();\n"),
+        ("the library is reproducible", "managed/LlavaSharp/A.cs", "var t = DateTime.UtcNow;\n", "var t = clock.GetUtcNow();\n"),
+        ("the library does not write to the console", "managed/LlavaSharp/A.cs", "Console.WriteLine(1);\n",
+            "AnsiConsole.Write(1);\n"),
+        ("one public type a file", "managed/LlavaSharp/A.cs", "public class A;\npublic sealed record B(int X);\n",
+            "public class A;\ninternal sealed record B(int X);\n"),
+        ("files are short", "native/core/a.cpp", Repeat("int x;\n", 401), Repeat("int x;\n", 400)),
+        ("lines are short", "native/core/a.cpp", new string('x', 101) + "\n", new string('x', 100) + "\n"),
+        ("lines are short", "managed/LlavaSharp/A.cs", new string('é', 121) + "\n", new string('é', 120) + "\n"),
+        ("functions are short", "native/core/a.cpp", "int f() {\n" + Repeat("  g();\n", 69) + "}\n",
+            "int f() {\n" + Repeat("  g();\n", 68) + "}\n"),
+        ("functions are short", "managed/LlavaSharp/A.cs", "    {\n" + Repeat("        G();\n", 69) + "    }\n",
+            "    {\n" + Repeat("        G();\n", 68) + "    }\n"),
+        ("text is clean", "a.md", "# a \n", "# a\n"),
+        ("text is clean", "a.md", "# a\r\n", "# é\n"),
+        ("text is clean", "a.md", "# a", ""),
+        ("text is clean", "native/core/a.h", "\tint x;\n", "  int x;\n"),
+        ("nothing is left to do", "native/core/a.h", "// TODO: finish\n", "// to do this, call that\n"),
+        ("nothing is left to do", "managed/LlavaSharp/A.cs", "throw new NotImplementedException();\n",
+            "throw new NotSupportedException();\n"),
+        ("no path of one machine", "build.sh", "cd /home/someone/LlavaSharp\n", "cd \"$HOME/work/x\"\n"),
+        ("addresses are public", "README.md", "see https://packages.internal.lan/x\n", "see https://www.apache.org/x\n"),
+        ("the readme is short", "README.md", Repeat("line\n", 151), Repeat("line\n", 150)),
+        ("documents have a title", "docs/a.md", "text\n", "# Title\n"),
+        ("links lead somewhere", "docs/a.md", "[b](../b.md)\n", "[itself](a.md#part) [out](https://github.com)\n"),
+    ];
+
+    private static string Repeat(string line, int count) => string.Concat(Enumerable.Repeat(line, count));
+}

@@ -1,0 +1,76 @@
+using System.Text.RegularExpressions;
+
+namespace LlavaSharp.Tidy.Tests;
+
+/// <summary>One idea a file, one screen or two a function, lines that fit beside another window.</summary>
+public static partial class SizeRules
+{
+    private const int FileLinesMax = 400;
+    private const int FunctionLinesMax = 70;
+
+    private static readonly string[] Counted = [".cpp", ".h", ".cs", ".sh", ".ps1", ".py", ".cmake", "CMakeLists.txt"];
+
+    // The contract is one file on purpose: a reader of the boundary needs nothing else.
+    public static IEnumerable<Violation> ShortFiles(SourceTree tree) =>
+        from file in tree.Files
+        where Counted.Any(file.Has) && !file.IsGenerated && file.Path != "native/include/llavasharp.h"
+        let count = file.Lines.Length - 1
+        where count > FileLinesMax
+        select new Violation(file.Path, FileLinesMax + 1, $"{count} lines, at most {FileLinesMax}: a second idea");
+
+    public static IEnumerable<Violation> ShortLines(SourceTree tree) =>
+        from file in tree.Files
+        let most = file.IsGenerated ? int.MaxValue : file.IsCpp ? 100 : file.IsCSharp ? 120 : int.MaxValue
+        from line in Enumerable.Range(0, file.Lines.Length)
+        where file.Lines[line].Length > most
+        select new Violation(file.Path, line + 1, $"{file.Lines[line].Length} columns, at most {most}");
+
+    public static IEnumerable<Violation> ShortFunctions(SourceTree tree) =>
+        from file in tree.Files
+        where !file.IsGenerated
+        from function in file.IsCpp ? CppFunctions(file) : file.IsCSharp ? CSharpFunctions(file) : []
+        where function.End - function.Start + 1 > FunctionLinesMax
+        select new Violation(
+            file.Path, function.Start + 1, $"a function of {function.End - function.Start + 1} lines, at most {FunctionLinesMax}");
+
+    // clang-format puts the first line and the closing brace of a function in column 0, and nothing of its body.
+    private static IEnumerable<(int Start, int End)> CppFunctions(SourceFile file)
+    {
+        string[] lines = file.Code.Split('\n');
+        int start = -1;
+        for (int i = 0; i < lines.Length; i++)
+        {
+            if (CppStartPattern().IsMatch(lines[i]))
+            {
+                start = i;
+            }
+            else if (lines[i].TrimEnd() == "}" && start >= 0)
+            {
+                yield return (start, i);
+                start = -1;
+            }
+        }
+    }
+
+    // dotnet format puts the braces of a method of a top-level type in column 4. A nested type counts as one, too.
+    private static IEnumerable<(int Start, int End)> CSharpFunctions(SourceFile file)
+    {
+        string[] lines = file.Code.Split('\n');
+        int start = -1;
+        for (int i = 0; i < lines.Length; i++)
+        {
+            if (lines[i].TrimEnd() == "    {")
+            {
+                start = i;
+            }
+            else if (lines[i].TrimEnd() == "    }" && start >= 0)
+            {
+                yield return (start, i);
+                start = -1;
+            }
+        }
+    }
+
+    [GeneratedRegex(@"^(?!namespace|struct|class|enum|union|extern|template|public|private|protected)[A-Za-z_\[~:].*")]
+    private static partial Regex CppStartPattern();
+}
