@@ -37,7 +37,7 @@ public static class Examples
             "public class A;\ninternal sealed record B(int X);\n"),
         ("files are short", "native/core/a.cpp", Repeat("int x;\n", 401), Repeat("int x;\n", 400)),
         ("lines are short", "native/core/a.cpp", new string('x', 101) + "\n", new string('x', 100) + "\n"),
-        ("lines are short", "managed/LlavaSharp/A.cs", new string('é', 121) + "\n", new string('é', 120) + "\n"),
+        ("lines are short", "managed/LlavaSharp/A.cs", new string('é', 141) + "\n", new string('é', 140) + "\n"),
         ("functions are short", "native/core/a.cpp", "int f() {\n" + Repeat("  g();\n", 69) + "}\n",
             "int f() {\n" + Repeat("  g();\n", 68) + "}\n"),
         ("functions are short", "managed/LlavaSharp/A.cs", "    {\n" + Repeat("        G();\n", 69) + "    }\n",

@@ -10,17 +10,16 @@ public static partial class SizeRules
 
     private static readonly string[] Counted = [".cpp", ".h", ".cs", ".sh", ".ps1", ".py", ".cmake", "CMakeLists.txt"];
 
-    // The contract is one file on purpose: a reader of the boundary needs nothing else.
     public static IEnumerable<Violation> ShortFiles(SourceTree tree) =>
         from file in tree.Files
-        where Counted.Any(file.Has) && !file.IsGenerated && file.Path != "native/include/llavasharp.h"
+        where Counted.Any(file.Has) && !file.IsGenerated
         let count = file.Lines.Length - 1
         where count > FileLinesMax
         select new Violation(file.Path, FileLinesMax + 1, $"{count} lines, at most {FileLinesMax}: a second idea");
 
     public static IEnumerable<Violation> ShortLines(SourceTree tree) =>
         from file in tree.Files
-        let most = file.IsGenerated ? int.MaxValue : file.IsCpp ? 100 : file.IsCSharp ? 120 : int.MaxValue
+        let most = file.IsGenerated ? int.MaxValue : file.IsCpp ? 100 : file.IsCSharp ? 140 : int.MaxValue
         from line in Enumerable.Range(0, file.Lines.Length)
         where file.Lines[line].Length > most
         select new Violation(file.Path, line + 1, $"{file.Lines[line].Length} columns, at most {most}");
