@@ -1,0 +1,150 @@
+using System.Globalization;
+using System.Text;
+
+namespace LlavaSharp.Reporting;
+
+/// <summary>
+/// Draws curves as inline SVG: no script, no font, no address. Colours come from the page's CSS variables (--s0 … --s4, --grid, --ink),
+/// so one drawing serves light and dark.
+/// </summary>
+public static class LineChart
+{
+    private const double Width = 640, Height = 260, Left = 58, Right = 14, Top = 14, Bottom = 34;
+    private const int PointsMax = 600;
+
+    /// <summary>Draws a chart.</summary>
+    /// <param name="title">Read aloud by screen readers; the page prints its own heading.</param>
+    /// <param name="xLabel">Under the horizontal axis.</param>
+    /// <param name="series">One to five curves. A faint raw line lies under a smoothed one where there are many points.</param>
+    /// <param name="fromZero">Whether the vertical axis starts at zero.</param>
+    /// <returns>An svg element.</returns>
+    public static string ToSvg(string title, string xLabel, IReadOnlyList<ChartSeries> series, bool fromZero = false)
+    {
+        var svg = new StringBuilder();
+        Append(svg, $"<svg class=\"chart\" viewBox=\"0 0 {Width:0} {Height:0}\" role=\"img\" aria-label=\"{HtmlText.Escape(title)}\">");
+        var xs = series.SelectMany(s => s.X).Where(double.IsFinite).DefaultIfEmpty(0).ToArray();
+        var ys = series.SelectMany(s => s.Y).Where(double.IsFinite).DefaultIfEmpty(0).ToArray();
+        var x = new Axis(xs.Min(), xs.Max(), 6, Left, Width - Right, nice: false);
+        var y = new Axis(fromZero ? Math.Min(0, ys.Min()) : ys.Min(), ys.Max(), 5, Height - Bottom, Top, nice: true);
+        foreach (var tick in y.Ticks)
+        {
+            Append(svg, $"<line class=\"grid\" x1=\"{Left:0}\" x2=\"{Width - Right:0}\" y1=\"{y.At(tick):0.0}\" y2=\"{y.At(tick):0.0}\"/>");
+            Append(svg, $"<text x=\"{Left - 8:0}\" y=\"{y.At(tick) + 4:0.0}\" text-anchor=\"end\">{Label(tick)}</text>");
+        }
+
+        foreach (var tick in x.Ticks)
+        {
+            Append(svg, $"<text x=\"{x.At(tick):0.0}\" y=\"{Height - Bottom + 18:0}\" text-anchor=\"middle\">{Label(tick)}</text>");
+        }
+
+        Append(svg, $"<text x=\"{Width - Right:0}\" y=\"{Height - 3:0}\" text-anchor=\"end\">{HtmlText.Escape(xLabel)}</text>");
+        for (var i = 0; i < series.Count; i++)
+        {
+            Curve(svg, series[i], i % 5, x, y);
+        }
+
+        return svg.Append("</svg>").ToString();
+    }
+
+    private static void Curve(StringBuilder svg, ChartSeries series, int colour, Axis x, Axis y)
+    {
+        var smooth = series.Y.Count >= 40 ? Smooth(series.Y) : null;
+        Path(svg, series.X, series.Y, $"s{colour}{(smooth is null ? "" : " raw")}", x, y);
+        if (smooth is not null)
+        {
+            Path(svg, series.X, smooth, $"s{colour}", x, y);
+        }
+    }
+
+    private static void Path(
+        StringBuilder svg, IReadOnlyList<double> xs, IReadOnlyList<double> ys, string style, Axis x, Axis y)
+    {
+        var stride = Math.Max(1, (ys.Count + PointsMax - 1) / PointsMax);
+        var d = new StringBuilder();
+        var pen = 'M';
+        int drawn = 0, last = -1;
+        for (var i = 0; i < ys.Count; i = i == ys.Count - 1 ? ys.Count : Math.Min(i + stride, ys.Count - 1))
+        {
+            if (!double.IsFinite(ys[i]))
+            {
+                pen = 'M';
+                continue;
+            }
+
+            Append(d, $"{pen}{x.At(xs[i]):0.0} {y.At(ys[i]):0.0}");
+            (pen, last) = ('L', i);
+            drawn++;
+        }
+
+        if (drawn == 1)
+        {
+            Append(svg, $"<circle class=\"{style}\" cx=\"{x.At(xs[last]):0.0}\" cy=\"{y.At(ys[last]):0.0}\" r=\"3\"/>");
+        }
+        else if (drawn > 1)
+        {
+            Append(svg, $"<path class=\"{style}\" d=\"{d}\"/>");
+        }
+    }
+
+    // An exponential average over about a twentieth of the run, corrected for its start as Adam corrects its moments.
+    private static double[] Smooth(IReadOnlyList<double> values)
+    {
+        var keep = 1 - (1 / Math.Max(4.0, values.Count / 20.0));
+        var smooth = new double[values.Count];
+        double sum = 0, weight = 0;
+        for (var i = 0; i < smooth.Length; i++)
+        {
+            if (double.IsFinite(values[i]))
+            {
+                sum = (sum * keep) + (values[i] * (1 - keep));
+                weight = (weight * keep) + (1 - keep);
+            }
+
+            smooth[i] = weight > 0 ? sum / weight : double.NaN;
+        }
+
+        return smooth;
+    }
+
+    private static string Label(double value) => Math.Abs(value) switch
+    {
+        0 => "0",
+        >= 1e6 or < 1e-3 => value.ToString("0.#e0", CultureInfo.InvariantCulture),
+        >= 100 => value.ToString("0", CultureInfo.InvariantCulture),
+        _ => value.ToString("0.###", CultureInfo.InvariantCulture),
+    };
+
+    private static void Append(StringBuilder to, FormattableString text) => to.Append(FormattableString.Invariant(text));
+
+    /// <summary>Maps values to pixels and chooses round ticks (steps of 1, 2 or 5 times a power of ten).</summary>
+    private sealed class Axis
+    {
+        private readonly double _low, _high, _from, _to;
+
+        public Axis(double low, double high, int ticks, double from, double to, bool nice)
+        {
+            if (high - low <= Math.Abs(high) * 1e-9)
+            {
+                var margin = high == 0 ? 1 : Math.Abs(high) * 0.5;
+                (low, high) = (low - margin, high + margin);
+            }
+
+            var step = Step((high - low) / ticks);
+            var first = Math.Floor((low / step) + 1e-9);
+            var end = Math.Ceiling((high / step) - 1e-9);
+            (_low, _high, _from, _to) = nice ? (first * step, end * step, from, to) : (low, high, from, to);
+            Ticks = [.. Enumerable.Range(0, (int)(end - first) + 1).Select(i => (first + i) * step)
+                .Where(t => t >= _low - (step * 1e-6) && t <= _high + (step * 1e-6))];
+        }
+
+        public double[] Ticks { get; }
+
+        public double At(double value) => _from + ((value - _low) / (_high - _low) * (_to - _from));
+
+        private static double Step(double rough)
+        {
+            var power = Math.Pow(10, Math.Floor(Math.Log10(rough)));
+            return (rough / power) switch { <= 1 => power, <= 2 => 2 * power, <= 5 => 5 * power, _ => 10 * power };
+        }
+    }
+}

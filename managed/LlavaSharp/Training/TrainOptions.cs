@@ -1,0 +1,111 @@
+namespace LlavaSharp.Training;
+
+/// <summary>
+/// What a training run was asked to do. Properties carry the recipe's flag names in C# spelling
+/// (<see cref="TrainFlags"/> is the table between them); defaults are the recipe's, or Hugging Face's where the recipe sets none,
+/// except where the text of a flag says otherwise.
+/// </summary>
+public sealed record TrainOptions
+{
+    /// <summary>Folder of the language model (LLaMA, Mistral), or of a whole LLaVA checkpoint.</summary>
+    public string? ModelNameOrPath { get; init; }
+
+    /// <summary>Folder of the CLIP tower; null when the model folder is a LLaVA checkpoint.</summary>
+    public string? VisionTower { get; init; }
+
+    /// <summary>Conversation template by upstream LLaVA's names; null when <see cref="Template"/> is given instead.</summary>
+    public string? Version { get; init; }
+
+    /// <summary>Conversation template by the names, and with the texts, of Intel's variant of the recipe.</summary>
+    public string? Template { get; init; }
+
+    /// <summary>Index into the tower's hidden states; null keeps what a LLaVA checkpoint says, else −2.</summary>
+    public int? MmVisionSelectLayer { get; init; }
+
+    /// <summary>"patch" drops the class token, "cls_patch" keeps it; null keeps what a LLaVA checkpoint says, else patch.</summary>
+    public string? MmVisionSelectFeature { get; init; }
+
+    /// <summary>linear, mlpNx_gelu or identity; null keeps what a LLaVA checkpoint says, else mlp2x_gelu.</summary>
+    public string? MmProjectorType { get; init; }
+
+    /// <summary>A stage-1 mm_projector.bin to start from.</summary>
+    public string? PretrainMmMlpAdapter { get; init; }
+
+    /// <summary>Stage 1: train the projector alone.</summary>
+    public bool TuneMmMlpAdapter { get; init; }
+
+    /// <summary>Stage 2 without the projector.</summary>
+    public bool FreezeMmMlpAdapter { get; init; }
+
+    /// <summary>The training file: a JSON array or JSONL.</summary>
+    public string? DataPath { get; init; }
+
+    /// <summary>The folder that the samples' image paths start from.</summary>
+    public string? ImageFolder { get; init; }
+
+    /// <summary>"square" (resize and centre crop) or "pad".</summary>
+    public string ImageAspectRatio { get; init; } = "square";
+
+    /// <summary>Where everything is written.</summary>
+    public string? OutputDir { get; init; }
+
+    /// <summary>Whether a non-empty output folder may be written into.</summary>
+    public bool OverwriteOutputDir { get; init; }
+
+    /// <summary>Passes over the data; may be a fraction.</summary>
+    public double NumTrainEpochs { get; init; } = 1;
+
+    /// <summary>Updates after which the run ends; −1 follows <see cref="NumTrainEpochs"/>.</summary>
+    public int MaxSteps { get; init; } = -1;
+
+    /// <summary>Samples in a micro-batch.</summary>
+    public int PerDeviceTrainBatchSize { get; init; } = 8;
+
+    /// <summary>Micro-batches in an update.</summary>
+    public int GradientAccumulationSteps { get; init; } = 1;
+
+    /// <summary>Base learning rate.</summary>
+    public double LearningRate { get; init; } = 5e-5;
+
+    /// <summary>The projector's own base learning rate; null shares <see cref="LearningRate"/>.</summary>
+    public double? MmProjectorLr { get; init; }
+
+    /// <summary>Decoupled weight decay of everything but biases and norms.</summary>
+    public double WeightDecay { get; init; }
+
+    /// <summary>Fraction of the updates in which the learning rate rises.</summary>
+    public double WarmupRatio { get; init; }
+
+    /// <summary>Shape of the learning rate.</summary>
+    public string LrSchedulerType { get; init; } = "cosine";
+
+    /// <summary>AdamW's decay of the first moment.</summary>
+    public double AdamBeta1 { get; init; } = 0.9;
+
+    /// <summary>AdamW's decay of the second moment.</summary>
+    public double AdamBeta2 { get; init; } = 0.999;
+
+    /// <summary>AdamW's epsilon.</summary>
+    public double AdamEpsilon { get; init; } = 1e-8;
+
+    /// <summary>Largest global gradient norm; 0 does not clip.</summary>
+    public double MaxGradNorm { get; init; } = 1;
+
+    /// <summary>Longest sequence, text and image rows together.</summary>
+    public int ModelMaxLength { get; init; } = 512;
+
+    /// <summary>Whether batches are grouped by modality and length.</summary>
+    public bool GroupByModalityLength { get; init; }
+
+    /// <summary>Seed of the sample order and of a fresh projector.</summary>
+    public int Seed { get; init; } = 42;
+
+    /// <summary>Updates between two log lines.</summary>
+    public int LoggingSteps { get; init; } = 1;
+
+    /// <summary>Images and texts prepared at the same time; 0 means one at a time.</summary>
+    public int DataloaderNumWorkers { get; init; } = 4;
+
+    /// <summary>Threads of the engine; 0 leaves the choice to libtorch.</summary>
+    public int Threads { get; init; }
+}
