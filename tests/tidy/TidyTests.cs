@@ -37,6 +37,7 @@ public sealed class TidyTests
         Assert.Contains(tree.Files, file => file.Path == "native/include/llavasharp.h");
         Assert.Contains(tree.Files, file => file.Path == "managed/LlavaSharp/UserErrorException.cs");
         Assert.Contains(tree.Files, file => file.Path == ".ci/run");
+        Assert.Contains(tree.Files, file => file.Path == "build.sh");
         Assert.DoesNotContain(tree.Files, file => file.Under("artifacts") || file.Under("build"));
     }
 
