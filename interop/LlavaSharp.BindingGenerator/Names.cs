@@ -10,7 +10,6 @@ internal static class Names
         ["llv_dtype"] = "ElementType",
         ["llv_projector"] = "ProjectorKind",
         ["llv_unit_kind"] = "UnitKinds",
-        ["llv_fill"] = "FillKind",
     };
 
     public static string Enum(string name) => PublicEnums.GetValueOrDefault(name) ?? Type(name);

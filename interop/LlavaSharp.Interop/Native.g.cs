@@ -15,13 +15,13 @@ public enum EngineStatus
     /// <summary>Done.</summary>
     Ok = 0,
 
-    /// <summary>LLV_INVALID.</summary>
+    /// <summary>An argument is null, out of range or an unknown name or option.</summary>
     Invalid = 1,
 
-    /// <summary>A shape, count or dtype is not the one required; the message has both.</summary>
+    /// <summary>A shape, count or dtype is not the one required; both are named.</summary>
     Shape = 2,
 
-    /// <summary>The call does not fit the object's state, such as a step without gradients.</summary>
+    /// <summary>The call does not fit the object's state.</summary>
     State = 3,
 
     /// <summary>Another thread is inside this engine.</summary>
@@ -30,7 +30,7 @@ public enum EngineStatus
     /// <summary>A valid request that this build or device cannot do.</summary>
     Unsupported = 5,
 
-    /// <summary>LLV_OUT_OF_MEMORY.</summary>
+    /// <summary>Memory is exhausted; the message has the bytes asked for.</summary>
     OutOfMemory = 6,
 
     /// <summary>libtorch or the device failed.</summary>
@@ -151,7 +151,7 @@ public enum Slot
 }
 
 /// <summary>How llv_model_parameter_fill draws values.</summary>
-public enum FillKind
+public enum Fill
 {
     /// <summary>LLV_FILL_CONSTANT.</summary>
     Constant = 0,
@@ -167,7 +167,7 @@ public enum FillKind
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "6de1b6a0166ca00d02a1a45038ea5a811d029feecd29c51dc0cf1c7966165731";
+    public const string HeaderHash = "fbe70ec1fdcbbf34126d293cdbc775370fd325a35edc3e37a7af8fadc9885a98";
 
     public const int AbiVersion = 1;
 
@@ -409,7 +409,7 @@ internal static unsafe partial class Native
         /// <summary>sizeof(llv_model_config).</summary>
         public long Size;
 
-        /// <summary>Dv. 0 = no tower: a text-only model (then no projector either).</summary>
+        /// <summary>Dv. 0 = no tower and no projector: a text-only model.</summary>
         public int VisionHidden;
 
         /// <summary>Layers in the checkpoint.</summary>
@@ -430,10 +430,10 @@ internal static unsafe partial class Native
         /// <summary>llv_activation. Default LLV_QUICK_GELU.</summary>
         public int VisionActivation;
 
-        /// <summary>hidden_states index, 0 … vision_layers, or negative from the end. Default -2.</summary>
+        /// <summary>hidden_states index; &lt; 0 from the end. Default -2.</summary>
         public int VisionFeatureLayer;
 
-        /// <summary>1: 'full' / 'cls_patch'; 0: 'default' / 'patch'. Default 0.</summary>
+        /// <summary>1: 'full' or 'cls_patch'; 0: 'default' or 'patch'.</summary>
         public int VisionKeepClassToken;
 
         /// <summary>llv_projector. Default LLV_PROJECTOR_MLP.</summary>
@@ -483,13 +483,13 @@ internal static unsafe partial class Native
         /// <summary>llv_unit_kind.</summary>
         public int UnitKind;
 
-        /// <summary>Index of its unit: 0 vision, 1 projector, 2 embed, 3+i layer i, last head.</summary>
+        /// <summary>0 vision, 1 projector, 2 embed, 3+i layer i, then head.</summary>
         public int Unit;
 
         /// <summary>1 … LLV_RANK_MAX.</summary>
         public int Rank;
 
-        /// <summary>1 unless a norm's weight or a bias (the recipe's weight-decay rule).</summary>
+        /// <summary>1 unless a norm's weight or a bias (the recipe's rule).</summary>
         public int Decay;
 
         /// <summary>As llv_model_trainable_set left it.</summary>
@@ -520,7 +520,7 @@ internal static unsafe partial class Native
         /// <summary>T ≥ 1.</summary>
         public long TokensCount;
 
-        /// <summary>[T] ids or LLV_IGNORE_LABEL; may be null where no loss is asked for.</summary>
+        /// <summary>[T] ids or LLV_IGNORE_LABEL; null where no loss is wanted.</summary>
         public int* Labels;
 
         /// <summary>T, or 0.</summary>
@@ -532,13 +532,13 @@ internal static unsafe partial class Native
         /// <summary>T.</summary>
         public long PositionsCount;
 
-        /// <summary>[B+1] first token of each sample, then T; strictly rising from 0.</summary>
+        /// <summary>[B+1] first token of each sample, then T; rising from 0.</summary>
         public int* CuSeqlens;
 
         /// <summary>B+1.</summary>
         public long CuSeqlensCount;
 
-        /// <summary>[N·L] token index that image row r replaces, or -1 where it was cut off.</summary>
+        /// <summary>[N·L] token index that image row r replaces; -1: cut off.</summary>
         public int* ImageSlots;
 
         /// <summary>N·L, or 0.</summary>
@@ -586,8 +586,7 @@ internal static unsafe partial class Native
         /// <summary>Sum of the supervised tokens' cross entropies, in nats.</summary>
         public double Sum;
 
-        /// <summary>Supervised tokens: labels other than LLV_IGNORE_LABEL, first tokens of samples
-        /// excepted.</summary>
+        /// <summary>Labels other than LLV_IGNORE_LABEL, first tokens of samples excepted.</summary>
         public long Tokens;
     }
 
@@ -639,8 +638,8 @@ internal static unsafe partial class Native
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus LiveCountGet(out long outCount);
 
-    /// <summary>Returns what it was given, and the span's sum: the proof that layouts and marshalling agree on
-    /// both sides. out_value-&gt;text is borrowed from the input. Any thread.</summary>
+    /// <summary>Returns what it was given, and the span's sum: the proof that layouts agree on both sides.
+    /// out_value-&gt;text is borrowed from the input. Any thread.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_echo_get")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus EchoGet(
@@ -655,7 +654,7 @@ internal static unsafe partial class Native
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus EngineOptionsInit(out EngineOptions outOptions);
 
-    /// <summary>Opens a device. LLV_UNSUPPORTED names the device when this build has no backend for it. Any
+    /// <summary>Opens a device. LLV_UNSUPPORTED names one that this build has no backend for. Any
     /// thread.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_engine_create")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
@@ -709,7 +708,7 @@ internal static unsafe partial class Native
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus ModelParameterGet(ModelHandle model, long index, out Parameter outParameter);
 
-    /// <summary>Copies a parameter in from host memory, converting from `dtype`. The shape must be the
+    /// <summary>Copies a parameter in, converting from `dtype` (llv_dtype). The shape must be the
     /// table's.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_model_parameter_write", StringMarshalling = StringMarshalling.Utf8)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
@@ -731,8 +730,8 @@ internal static unsafe partial class Native
         float* outValues,
         long valuesCount);
 
-    /// <summary>Draws a parameter from a counter-based generator keyed by (seed, name): the same values on every
-    /// machine. fill: llv_fill. CONSTANT: a. NORMAL: mean a, deviation b. UNIFORM: a … b.</summary>
+    /// <summary>Draws a parameter, keyed by (seed, name): the same values on every machine. fill: llv_fill.
+    /// CONSTANT: a. NORMAL: mean a, deviation b. UNIFORM: a … b.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_model_parameter_fill", StringMarshalling = StringMarshalling.Utf8)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus ModelParameterFill(
@@ -743,7 +742,7 @@ internal static unsafe partial class Native
         double b,
         long seed);
 
-    /// <summary>Chooses what trains: a mask of llv_unit_kind. LLV_STATE while a trainer exists. LLV_UNSUPPORTED
+    /// <summary>Chooses what trains: a mask of llv_unit_kind. LLV_STATE while a trainer exists, LLV_UNSUPPORTED
     /// for the tower.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_model_trainable_set")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
@@ -797,7 +796,7 @@ internal static unsafe partial class Native
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus TrainerOptionsInit(out TrainerOptions outOptions);
 
-    /// <summary>Makes gradients and optimizer state for what is trainable in the model. One trainer a model at a
+    /// <summary>Makes gradients and optimizer state for what is trainable. One trainer a model at a
     /// time.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_trainer_create")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
@@ -818,9 +817,8 @@ internal static unsafe partial class Native
     public static partial EngineStatus TrainerGroupsSet(TrainerHandle trainer, int* groups, long groupsCount);
 
     /// <summary>Forward and backward of one micro-batch: gradients += gradient_scale · d(loss sum)/d(parameter).
-    /// The recipe's mean over a micro-batch is gradient_scale = 1 / (supervised tokens · accumulation steps).
-    /// LLV_INVALID when no token is supervised; LLV_NUMERIC when the loss is not finite (gradients are then
-    /// unspecified: clear them).</summary>
+    /// The recipe's mean is gradient_scale = 1 / (supervised tokens · accumulation steps). LLV_INVALID: no token
+    /// is supervised. LLV_NUMERIC: the loss is not finite (then clear the gradients).</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_trainer_accumulate")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus TrainerAccumulate(
@@ -830,9 +828,8 @@ internal static unsafe partial class Native
         out Loss outLoss);
 
     /// <summary>One AdamW update from the accumulated gradients, which it clears. max_gradient_norm &gt; 0 clips
-    /// by the global L2 norm as torch's clip_grad_norm_ (coefficient max / (norm + 1e-6), at most 1); 0 does not
-    /// clip. groups are those that llv_trainer_groups_set used. LLV_NUMERIC when the norm is not finite: nothing
-    /// is updated.</summary>
+    /// by the global L2 norm as torch's clip_grad_norm_ (coefficient max / (norm + 1e-6), at most 1). groups are
+    /// those of llv_trainer_groups_set. LLV_NUMERIC: the norm is not finite; no update.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_trainer_step")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus TrainerStep(

@@ -1,0 +1,14 @@
+namespace LlavaSharp.Interop;
+
+/// <summary>AdamW's fixed options (Loshchilov and Hutter 2019), with the defaults of torch.optim.AdamW.</summary>
+public sealed record TrainerOptions
+{
+    /// <summary>Decay of the first moment.</summary>
+    public double Beta1 { get; init; } = 0.9;
+
+    /// <summary>Decay of the second moment.</summary>
+    public double Beta2 { get; init; } = 0.999;
+
+    /// <summary>Added to the denominator.</summary>
+    public double Epsilon { get; init; } = 1e-8;
+}
