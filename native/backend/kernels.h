@@ -29,10 +29,11 @@ struct AttentionShape {
   float scale = 0.0F;  // On q·k, usually 1/√head_dim.
 };
 
+// Doubles, because 1 - beta2 in float32 would be off by 1e-5.
 struct AdamWStep {
-  float learning_rate, beta1, beta2, eps, weight_decay;
-  float bias_correction1, bias_correction2;  // 1 - beta^t.
-  float gradient_scale;                      // Clipping coefficient.
+  double learning_rate, beta1, beta2, eps, weight_decay;
+  double bias_correction1, bias_correction2;  // 1 - beta^t.
+  double gradient_scale;                      // Clipping coefficient.
 };
 
 enum class Activation : int32_t { kQuickGelu = 0, kGelu = 1 };  // llv_activation

@@ -1,0 +1,141 @@
+// Loads and stores of any length, and the few functions that the kernels need, for each
+// instruction set that Highway compiles them for. Included once for each: the guard toggles.
+#if defined(LLAVASHARP_SIMD_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef LLAVASHARP_SIMD_INL_H
+#undef LLAVASHARP_SIMD_INL_H
+#else
+#define LLAVASHARP_SIMD_INL_H
+#endif
+
+#include <hwy/highway.h>
+
+#include <cstdint>
+#include <cstring>
+
+HWY_BEFORE_NAMESPACE();
+namespace llavasharp::backend::cpu::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::ScalableTag<float>;
+using Float = hn::Vec<Floats>;
+
+HWY_INLINE int64_t LaneCount() {
+  return static_cast<int64_t>(hn::Lanes(Floats()));
+}
+HWY_INLINE Float Constant(float value) {
+  return hn::Set(Floats(), value);
+}
+
+// The first `count` floats at p, at most a vector of them; the other lanes are 0.
+HWY_INLINE Float LoadUpTo(const float* p, int64_t count) {
+  const Floats d;
+  if (HWY_LIKELY(count >= LaneCount())) {
+    return hn::LoadU(d, p);
+  }
+  HWY_ALIGN float part[hn::MaxLanes(Floats())] = {};
+  std::memcpy(part, p, static_cast<size_t>(count) * sizeof(float));
+  return hn::Load(d, part);
+}
+
+// Stores the first `count` lanes, at most a vector of them.
+HWY_INLINE void StoreUpTo(Float value, float* p, int64_t count) {
+  const Floats d;
+  if (HWY_LIKELY(count >= LaneCount())) {
+    hn::StoreU(value, d, p);
+    return;
+  }
+  HWY_ALIGN float part[hn::MaxLanes(Floats())];
+  hn::Store(value, d, part);
+  std::memcpy(p, part, static_cast<size_t>(count) * sizeof(float));
+}
+
+HWY_INLINE float SumLanes(Float value) {
+  return hn::GetLane(hn::SumOfLanes(Floats(), value));
+}
+HWY_INLINE float MaxLane(Float value) {
+  return hn::GetLane(hn::MaxOfLanes(Floats(), value));
+}
+
+// The sum of term(i, n) over vectors that start at element i and have n elements in use; four
+// independent sums, so that latency does not bound it. The order depends on count alone.
+template <class Term>
+HWY_INLINE float SumOver(int64_t count, Term term) {
+  const Floats d;
+  const int64_t lanes = LaneCount();
+  Float sum0 = hn::Zero(d);
+  Float sum1 = hn::Zero(d);
+  Float sum2 = hn::Zero(d);
+  Float sum3 = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + 4 * lanes <= count; i += 4 * lanes) {
+    sum0 = hn::Add(sum0, term(i, lanes));
+    sum1 = hn::Add(sum1, term(i + lanes, lanes));
+    sum2 = hn::Add(sum2, term(i + 2 * lanes, lanes));
+    sum3 = hn::Add(sum3, term(i + 3 * lanes, lanes));
+  }
+  for (; i < count; i += lanes) {
+    sum0 = hn::Add(sum0, term(i, count - i));
+  }
+  return SumLanes(hn::Add(hn::Add(sum0, sum1), hn::Add(sum2, sum3)));
+}
+
+// e^x to about one unit in the last place; 0 below -87.3, where the result would be denormal.
+// x = n ln 2 + r with |r| <= ln 2 / 2; e^r by a polynomial fitted at Chebyshev nodes.
+HWY_INLINE Float Exp(Float x) {
+  const Floats d;
+  const hn::RebindToSigned<Floats> di;
+  const auto in_range = hn::Ge(x, Constant(-87.3F));
+  x = hn::Min(hn::Max(x, Constant(-87.3F)), Constant(88.7F));
+  const auto n = hn::Round(hn::Mul(x, Constant(1.44269504088896341F)));
+  auto r =
+      hn::NegMulAdd(n, Constant(0.693359375F), x);  // ln 2 in two parts: n times this is exact.
+  r = hn::NegMulAdd(n, Constant(-2.12194440054690583e-4F), r);
+  auto p = Constant(0.001392618358721841F);
+  p = hn::MulAdd(p, r, Constant(0.008363179052702958F));
+  p = hn::MulAdd(p, r, Constant(0.041666554617209896F));
+  p = hn::MulAdd(p, r, Constant(0.16666576989699F));
+  p = hn::MulAdd(p, r, Constant(0.5F));
+  p = hn::Add(hn::MulAdd(p, hn::Mul(r, r), r), Constant(1.0F));
+  // The power of two in two steps: 2^128 alone has no float.
+  const auto exponent = hn::ConvertTo(di, n);
+  const auto half = hn::ShiftRight<1>(exponent);
+  const auto bias = hn::Set(di, 127);
+  const auto scale1 = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(half, bias)));
+  const auto scale2 = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::Sub(exponent, half), bias)));
+  return hn::IfThenElseZero(in_range, hn::Mul(hn::Mul(p, scale1), scale2));
+}
+
+// 1 / (1 + e^-x).
+HWY_INLINE Float Sigmoid(Float x) {
+  const auto one = Constant(1.0F);
+  return hn::Div(one, hn::Add(one, Exp(hn::Neg(x))));
+}
+
+// The standard normal distribution's cumulative function, accurate in its tail as well, and its
+// density. erfc(z) = e^(-z²) t P(t), t = 1 / (1 + z/2), z = |x|/√2; P fitted at Chebyshev nodes.
+HWY_INLINE void NormalCdf(Float x, Float& cdf, Float& density) {
+  const auto one = Constant(1.0F);
+  const auto z = hn::Min(hn::Mul(hn::Abs(x), Constant(0.707106781186547524F)), Constant(7.0F));
+  const auto t = hn::Div(one, hn::MulAdd(z, Constant(0.5F), one));
+  auto p = Constant(0.0282327180840237F);
+  p = hn::MulAdd(p, t, Constant(-0.20993356938326535F));
+  p = hn::MulAdd(p, t, Constant(0.6328569707856182F));
+  p = hn::MulAdd(p, t, Constant(-0.9420534994723391F));
+  p = hn::MulAdd(p, t, Constant(0.6475305204947663F));
+  p = hn::MulAdd(p, t, Constant(-0.21973789065944815F));
+  p = hn::MulAdd(p, t, Constant(0.26749962325692755F));
+  p = hn::MulAdd(p, t, Constant(0.22965805712251425F));
+  p = hn::MulAdd(p, t, Constant(0.28393819085010086F));
+  p = hn::MulAdd(p, t, Constant(0.28200887730015906F));
+  const auto square = hn::Mul(z, z);
+  const auto gauss = Exp(hn::Neg(square));
+  const auto tail = hn::Mul(Constant(0.5F), hn::Mul(gauss, hn::Mul(t, p)));
+  cdf = hn::IfThenElse(hn::Lt(x, hn::Zero(Floats())), tail, hn::Sub(one, tail));
+  density = hn::Mul(gauss, Constant(0.398942280401432678F));
+}
+
+}  // namespace llavasharp::backend::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif
