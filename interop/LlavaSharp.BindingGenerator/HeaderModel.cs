@@ -27,6 +27,10 @@ internal sealed partial class HeaderModel
     {
         JsonElement[] Of(string kind) => [.. declarations.Where(node => node.Kind() == kind)];
         JsonElement[] records = Of("RecordDecl");
+        foreach (JsonElement union in records.Where(node => node.GetProperty("tagUsed").GetString() == "union"))
+        {
+            throw new InvalidDataException($"{union.Name()} is a union: use a struct");
+        }
         JsonElement[] defined = [.. records.Where(node => node.TryGetProperty("completeDefinition", out _))];
         StructNames = defined.Select(ClangAst.Name).ToHashSet(StringComparer.Ordinal);
         Handles = [.. records.Select(ClangAst.Name).Where(name => !StructNames.Contains(name)).Distinct()];
@@ -115,7 +119,7 @@ internal sealed partial class HeaderModel
     {
         if (node.TryGetProperty("variadic", out _))
         {
-            throw new InvalidDataException($"{node.Name()} takes any number of arguments: list them");
+            throw new InvalidDataException($"{node.Name()}() takes any number of arguments: list them");
         }
         string result = node.QualType()[..node.QualType().IndexOf('(', StringComparison.Ordinal)];
         return new FunctionModel(node.Name(), CType.Parse(result, node.Name(), this),

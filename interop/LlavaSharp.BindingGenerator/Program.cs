@@ -11,7 +11,7 @@ if (args.Length is 0 or > 2 || verb is not ("write" or "check"))
 }
 try
 {
-    foreach ((string path, string text) in Generator.Run(Path.Combine(root, Generator.HeaderPath)))
+    foreach ((string path, string text) in Bindings.Make(Path.Combine(root, Bindings.HeaderPath)))
     {
         string file = Path.Combine(root, path);
         byte[] bytes = Encoding.UTF8.GetBytes(text);

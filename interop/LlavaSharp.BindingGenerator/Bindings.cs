@@ -4,7 +4,7 @@ using System.Text;
 namespace LlavaSharp.BindingGenerator;
 
 /// <summary>Header in, the two files that are committed out.</summary>
-internal static class Generator
+internal static class Bindings
 {
     public const string HeaderPath = "native/include/llavasharp.h";
     public const string BindingsPath = "interop/LlavaSharp.Interop/Native.g.cs";
@@ -13,7 +13,7 @@ internal static class Generator
     /// <summary>Generates both files.</summary>
     /// <param name="headerPath">The header.</param>
     /// <returns>Path, relative to the repository, and text of each file.</returns>
-    public static IReadOnlyList<(string Path, string Text)> Run(string headerPath)
+    public static IReadOnlyList<(string Path, string Text)> Make(string headerPath)
     {
         HeaderModel header = HeaderModel.Read(headerPath);
         string bindings = new CSharpWriter(header, Hash(headerPath)).Write();
