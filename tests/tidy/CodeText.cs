@@ -8,16 +8,17 @@ namespace LlavaSharp.Tidy.Tests;
 /// </summary>
 public static class CodeText
 {
-    public static string Strip(string text, bool raw)
+    public static string Strip(string text, bool raw, bool comments = true)
     {
         var code = new StringBuilder(text);
         int at = 0;
         while (at < text.Length)
         {
             int end = LiteralEnd(text, at, raw);
+            bool comment = text[at] == '/';
             for (int i = at; i < end; i++)
             {
-                if (code[i] != '\n')
+                if (code[i] != '\n' && (comments || !comment))
                 {
                     code[i] = ' ';
                 }

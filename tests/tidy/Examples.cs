@@ -38,6 +38,8 @@ public static class Examples
         ("files are short", "native/core/a.cpp", Repeat("int x;\n", 401), Repeat("int x;\n", 400)),
         ("lines are short", "native/core/a.cpp", new string('x', 101) + "\n", new string('x', 100) + "\n"),
         ("lines are short", "managed/LlavaSharp/A.cs", new string('é', 141) + "\n", new string('é', 140) + "\n"),
+        ("lines are short", "tests/managed/A.cs", "// " + new string('x', 138) + "\n",
+            "var x = \"" + new string('x', 150) + "\";\n"),
         ("functions are short", "native/core/a.cpp", "int f() {\n" + Repeat("  g();\n", 69) + "}\n",
             "int f() {\n" + Repeat("  g();\n", 68) + "}\n"),
         ("functions are short", "managed/LlavaSharp/A.cs", "    {\n" + Repeat("        G();\n", 69) + "    }\n",

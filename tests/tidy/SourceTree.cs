@@ -36,10 +36,10 @@ public sealed class SourceTree(IEnumerable<SourceFile> files)
     private static readonly string[] TextExtensions =
     [
         ".cpp", ".h", ".cs", ".csproj", ".props", ".slnx", ".sh", ".ps1", ".py", ".cmake", ".md", ".txt", ".json",
-        ".supp", ".editorconfig", ".clang-tidy", ".clang-format", "run",
+        ".supp", ".editorconfig", ".clang-tidy", ".clang-format", "run", "LICENSE",
     ];
 
-    private static readonly string[] SkippedFolders = ["artifacts", "build", "out", "bin", "obj", "golden"];
+    private static readonly string[] SkippedFolders = ["artifacts", "build", "out", "bin", "obj", "golden", "Golden", "TestResults"];
 
     public IReadOnlyList<SourceFile> Files { get; } =
         [.. files.OrderBy(file => file.Path, StringComparer.Ordinal)];
