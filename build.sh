@@ -135,9 +135,10 @@ verb_peer() {
   (($#)) || die "peer: name a script: $(basename -s .py -a tests/peer/*.py | paste -sd' ')"
   local script=tests/peer/$1.py; shift
   [[ -e $script ]] || die "peer: there is no $script"
-  # Unquoted on purpose: the command may have arguments of its own.
+  # Unquoted on purpose: the command may have arguments of its own. The script goes in through standard input, so that
+  # the command may also enter a container that does not see this folder.
   # shellcheck disable=SC2086
-  exec $peer "$script" "$@"
+  exec $peer - "$@" <"$script"
 }
 
 verb_bindings() {

@@ -1,0 +1,188 @@
+"""Makes a parity case from a Hugging Face LLaVA folder, such as one that training wrote.
+
+    ./build.sh peer make_case MODEL_FOLDER OUT [--steps 3] [--seed 0]
+    ./build.sh parity OUT
+
+The case holds a copy of the folder, drawn pictures, and what Hugging Face's implementation computes from them in
+float32: pixels, image features, projected features, logits, loss, gradients and AdamW steps of both stages, a greedy answer, token
+ids. `parity` compares the engine with it. Imports: torch, transformers, sentencepiece, safetensors, PIL, numpy.
+"""
+import argparse
+import json
+import os
+import shutil
+
+import numpy
+import sentencepiece
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from transformers import LlavaForConditionalGeneration
+
+SYSTEM = "A chat between a curious human and an artificial intelligence assistant."
+DIALOGS = [("wide.png", "What is in the picture?", "A red circle left of a blue square."),
+           ("tall.png", "Describe the image.", "Two shapes, 10 of 300: naïve café."),
+           (None, "What colour is the triangle?", "The triangle is yellow.")]
+TEXTS = ["Hello world", " leading space", "two  spaces", "line\nbreak", "naïve café", "東京", "🙂", "10 20 300", "", "</s>"]
+OPTIMIZER = {"name": "AdamW", "lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0, "clip_grad_norm": 1.0}
+ANSWER_TOKENS = 12
+
+
+def draw(width, height, seed):
+    """A gradient under rectangles."""
+    random = numpy.random.default_rng(seed)
+    y, x = numpy.mgrid[0:height, 0:width]
+    pixels = numpy.stack([x * 255 // width, y * 255 // height, (x + y) * 255 // (width + height)], -1).astype("uint8")
+    for _ in range(5):
+        left, top = random.integers(width), random.integers(height)
+        pixels[top:top + height // 3, left:left + width // 3] = random.integers(0, 256, 3)
+    return Image.fromarray(pixels)
+
+
+def make_processor(folder):
+    """The processor that resizes with Pillow, whatever this version of transformers calls it."""
+    try:
+        from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil as Processor
+    except ImportError:
+        from transformers.models.clip.image_processing_clip import CLIPImageProcessor as Processor
+    with open(f"{folder}/preprocessor_config.json", encoding="utf-8") as file:
+        config = json.load(file)
+    size = config["crop_size"]["height"] if isinstance(config["crop_size"], dict) else config["crop_size"]
+    return Processor(size={"shortest_edge": size}, crop_size={"height": size, "width": size}, resample=3,
+                     image_mean=config["image_mean"], image_std=config["image_std"])
+
+
+def to_square(image, mean):
+    """LLaVA's `pad` mode: the mean colour around the centred image."""
+    side = max(image.size)
+    square = Image.new("RGB", (side, side), tuple(int(m * 255) for m in mean))
+    square.paste(image, ((side - image.size[0]) // 2, (side - image.size[1]) // 2))
+    return square
+
+
+def pixels_of(processor, image):
+    return torch.tensor(numpy.array(processor(image, return_tensors="np")["pixel_values"][0]))
+
+
+def make_rows(tokenizer, image_token, patches):
+    """(picture, ids, labels) a dialog; an image stands for as many ids as it has patches."""
+    rows = []
+    for image, question, answer in DIALOGS:
+        ids = [tokenizer.bos_id()] + tokenizer.encode(f"{SYSTEM} USER: ") + [image_token] * (patches if image else 0)
+        ids += tokenizer.encode(f"{question} ASSISTANT: ")
+        prompt = len(ids)
+        ids += tokenizer.encode(answer) + [tokenizer.eos_id()]
+        rows.append((image, ids, [-100] * prompt + ids[prompt:]))
+    return rows
+
+
+class Batch:
+    """The rows, padded on the right."""
+
+    def __init__(self, rows, pad, pixels):
+        longest = max(len(ids) for _, ids, _ in rows)
+        fill = lambda values, value: values + [value] * (longest - len(values))
+        self.ids = torch.tensor([fill(ids, pad) for _, ids, _ in rows])
+        self.mask = torch.tensor([fill([1] * len(ids), 0) for _, ids, _ in rows])
+        self.labels = torch.tensor([fill(labels, -100) for _, _, labels in rows])
+        self.pixels = pixels
+
+    def run(self, model):
+        out = model(input_ids=self.ids, attention_mask=self.mask, pixel_values=self.pixels)
+        logits = out.logits[:, :-1].flatten(0, 1).float()
+        return out.logits, torch.nn.functional.cross_entropy(logits, self.labels[:, 1:].flatten(), ignore_index=-100)
+
+
+def train(model, batch, stage, steps, expected):
+    """AdamW steps on one batch; records gradients of the first, parameters after the last."""
+    trained = []
+    for name, parameter in model.named_parameters():
+        on = "multi_modal_projector" in name or (stage == "full" and "vision_tower" not in name)
+        parameter.requires_grad_(on)
+        parameter.grad = None
+        if on:
+            trained.append((name, parameter))
+    optimizer = torch.optim.AdamW([p for _, p in trained], lr=OPTIMIZER["lr"], betas=tuple(OPTIMIZER["betas"]),
+                                  eps=OPTIMIZER["eps"], weight_decay=0.0)
+    losses, norms = [], []
+    for step in range(steps):
+        optimizer.zero_grad()
+        _, loss = batch.run(model)
+        loss.backward()
+        losses.append(loss.item())
+        if step == 0:
+            expected.update({f"grad/{stage}/{name}": p.grad.clone() for name, p in trained})
+        norms.append(torch.nn.utils.clip_grad_norm_([p for _, p in trained], 1.0).item())
+        optimizer.step()
+    expected.update({f"after/{stage}/{name}": p.detach().clone() for name, p in trained})
+    return losses, norms
+
+
+def greedy(model, row, pixels):
+    ids = torch.tensor([row[1][:row[2].count(-100)]])
+    for _ in range(ANSWER_TOKENS):
+        ids = torch.cat([ids, model(input_ids=ids, pixel_values=pixels).logits[:, -1].argmax(-1, keepdim=True)], 1)
+    return ids[0, -ANSWER_TOKENS:].tolist()
+
+
+def make_pictures(out, processor, seed):
+    """Writes the pictures; returns the expected pixels of each, padded and cropped."""
+    os.makedirs(f"{out}/images")
+    expected = {}
+    for index, (name, size) in enumerate({"wide.png": (200, 90), "tall.png": (61, 157), "small.png": (20, 31)}.items()):
+        image = draw(*size, seed + index)
+        image.save(f"{out}/images/{name}")
+        expected[f"pixel_values/{name}/pad"] = pixels_of(processor, to_square(image, processor.image_mean))
+        expected[f"pixel_values/{name}/crop"] = pixels_of(processor, image)
+    return expected
+
+
+def main():
+    parser = argparse.ArgumentParser(description="makes a parity case from a Hugging Face LLaVA folder")
+    parser.add_argument("folder")
+    parser.add_argument("out")
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    folder, out = arguments.folder, arguments.out
+    torch.manual_seed(arguments.seed)
+    os.makedirs(out)
+    shutil.copytree(folder, f"{out}/model")
+    tokenizer = sentencepiece.SentencePieceProcessor(model_file=f"{folder}/tokenizer.model")
+    model = LlavaForConditionalGeneration.from_pretrained(folder, attn_implementation="eager").float().eval()
+    config = model.config
+    image_token = getattr(config, "image_token_index", None)
+    image_token = config.image_token_id if image_token is None else image_token
+    vision = config.vision_config
+    patches = (vision.image_size // vision.patch_size) ** 2
+    pad = config.pad_token_id
+    pad = config.text_config.pad_token_id if pad is None else pad
+    pad = 0 if pad is None else pad
+
+    expected = make_pictures(out, make_processor(folder), arguments.seed)
+    rows = make_rows(tokenizer, image_token, patches)
+    batch = Batch(rows, pad, torch.stack([expected[f"pixel_values/{row[0]}/pad"] for row in rows if row[0]]))
+    result = {"token_ids": [row[1] for row in rows], "labels": [row[2] for row in rows], "images": [row[0] for row in rows],
+              "dialogs": DIALOGS, "system": SYSTEM, "image_token": image_token, "pad_token": pad, "patches": patches,
+              "optimizer": OPTIMIZER | {"steps": arguments.steps}, "losses": {}, "grad_norm": {},
+              "args": {"steps": arguments.steps, "seed": arguments.seed, "feature_layer": config.vision_feature_layer},
+              "encode": {text: tokenizer.encode(text) for text in TEXTS}}
+    with torch.no_grad():
+        logits, loss = batch.run(model)
+        states = model.get_submodule("model.vision_tower" if hasattr(model, "model") else "vision_tower")
+        features = states(batch.pixels, output_hidden_states=True).hidden_states[config.vision_feature_layer][:, 1:]
+        projector = model.get_submodule("model.multi_modal_projector" if hasattr(model, "model") else "multi_modal_projector")
+        expected |= {"image_features": features, "projected": projector(features), "logits": logits}
+        result["loss"] = loss.item()
+        result["greedy"] = greedy(model, rows[0], batch.pixels[:1])
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    for stage in ("pretrain", "full"):
+        model.load_state_dict(start)
+        result["losses"][stage], result["grad_norm"][stage] = train(model, batch, stage, arguments.steps, expected)
+    save_file({name: value.detach().contiguous().float() for name, value in expected.items()}, f"{out}/expected.safetensors")
+    with open(f"{out}/case.json", "w", encoding="utf-8") as file:
+        json.dump(result, file, indent=1, ensure_ascii=False)
+    print(f"wrote {out}: loss {result['loss']:.6f}")
+
+
+main()
