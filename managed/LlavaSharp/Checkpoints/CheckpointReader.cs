@@ -146,7 +146,7 @@ public sealed class CheckpointReader : IDisposable
     private ITensorFile OpenOne(string path)
     {
         ITensorFile file = path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
-            ? SafetensorsFile.Open(path) : throw new UserErrorException($"'{path}' is not a safetensors file");
+            ? SafetensorsFile.Open(path) : TorchArchive.Open(path);
         _files.Add(file);
         return file;
     }

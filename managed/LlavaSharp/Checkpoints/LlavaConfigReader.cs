@@ -25,12 +25,7 @@ internal static class LlavaConfigReader
         int featureLayer = ReadFeatureLayer(json);
         CheckFeatureLayer($"'{json.Path}': vision_feature_layer", featureLayer, vision.LayerCount);
         int imageToken = json.Int("image_token_index", 0) ?? json.Int("image_token_id", 0) ?? 32000;
-        if (imageToken >= text.VocabularySize)
-        {
-            throw json.Wrong("image_token_index", $"{imageToken} < vocab_size = {text.VocabularySize}");
-        }
-
-        return new()
+        var config = new LlavaConfig
         {
             Vision = vision,
             Text = text,
@@ -50,6 +45,10 @@ internal static class LlavaConfigReader
                 _ => throw json.Unsupported("image_aspect_ratio", "'square' and 'pad' are"),
             },
         };
+        return imageToken < text.VocabularySize
+            ? config
+            : throw new UserErrorException($"'{json.Path}': image_token_index = {imageToken} is outside the vocabulary, whose "
+                + $"vocab_size is {text.VocabularySize}");
     }
 
     internal static void CheckFeatureLayer(string what, int layer, int layers)

@@ -1,4 +1,4 @@
-using System.IO.MemoryMappedFiles;
+using System.Diagnostics.CodeAnalysis;
 
 namespace LlavaSharp.Checkpoints;
 
@@ -6,28 +6,27 @@ namespace LlavaSharp.Checkpoints;
 /// when they are asked for. Safe on hostile files; a file that another process cuts short while it is open is not
 /// survivable, as for any mapping.</summary>
 /// <remarks>Reading is safe from several threads. Spans are valid until <see cref="Dispose"/>.</remarks>
-public sealed unsafe class SafetensorsFile : ITensorFile
+public sealed class SafetensorsFile : ITensorFile
 {
+    private readonly MappedFile _file;
     private readonly SafetensorsHeader _header;
-    private readonly MemoryMappedFile _map;
-    private readonly MemoryMappedViewAccessor _view;
-    private readonly byte* _data;
-    private bool _disposed;
+    private readonly long _dataBegin;
 
-    private SafetensorsFile(
-        string path, SafetensorsHeader header, MemoryMappedFile map, MemoryMappedViewAccessor view, long dataBegin)
+    private SafetensorsFile(MappedFile file)
     {
-        (Path, _header, _map, _view) = (path, header, map, view);
-        byte* start = null;
-        view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
-        _data = start + view.PointerOffset + dataBegin;
+        _file = file;
+        ReadOnlySpan<byte> prefix = file.Span(0, (int)Math.Min(8, file.Length));
+        int headerBytes = (int)SafetensorsHeader.CheckLength(file.Path, prefix, file.Length);
+        _dataBegin = 8 + headerBytes;
+        _header = SafetensorsHeader.Parse(file.Path, file.Span(8, headerBytes), file.Length - _dataBegin);
+        Names = [.. _header.Ordered.Select(e => e.Name)];
     }
 
     /// <summary>The file's path, as it was given.</summary>
-    public string Path { get; }
+    public string Path => _file.Path;
 
     /// <summary>Names of the tensors, in the order of their bytes.</summary>
-    public IReadOnlyList<string> Names => field ??= [.. _header.Ordered.Select(e => e.Name)];
+    public IReadOnlyList<string> Names { get; }
 
     /// <summary>The tensors, in the order of their bytes.</summary>
     public IReadOnlyList<TensorEntry> Entries => _header.Ordered;
@@ -43,43 +42,15 @@ public sealed unsafe class SafetensorsFile : ITensorFile
     /// <exception cref="UserErrorException">The file is missing, unreadable, truncated or not well-formed.</exception>
     public static SafetensorsFile Open(string path)
     {
-        MemoryMappedFile? map = null;
-        MemoryMappedViewAccessor? view = null;
+        MappedFile file = MappedFile.Open(path);
         try
         {
-            long fileBytes;
-            SafetensorsHeader header;
-            long dataBegin;
-            using (var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read))
-            {
-                fileBytes = file.Length;
-                Span<byte> prefix = stackalloc byte[8];
-                int read = file.ReadAtLeast(prefix, 8, throwOnEndOfStream: false);
-                long headerBytes = SafetensorsHeader.CheckLength(path, prefix, Math.Min(fileBytes, read < 8 ? read : fileBytes));
-                byte[] json = new byte[headerBytes];
-                file.ReadExactly(json);
-                dataBegin = 8 + headerBytes;
-                header = SafetensorsHeader.Parse(path, json, fileBytes - dataBegin);
-            }
-
-            map = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
-            view = map.CreateViewAccessor(0, fileBytes, MemoryMappedFileAccess.Read);
-            var opened = new SafetensorsFile(path, header, map, view, dataBegin);
-            (map, view) = (null, null);
-            return opened;
+            return new SafetensorsFile(file);
         }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        catch
         {
-            throw new UserErrorException($"'{path}' does not exist", e);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new UserErrorException($"cannot read '{path}': {SafetensorsHeader.OneLine(e.Message)}", e);
-        }
-        finally
-        {
-            view?.Dispose();
-            map?.Dispose();
+            file.Dispose();
+            throw;
         }
     }
 
@@ -87,28 +58,18 @@ public sealed unsafe class SafetensorsFile : ITensorFile
     public bool Contains(string name) => _header.Entries.ContainsKey(name);
 
     /// <summary>Finds a tensor.</summary>
-    public bool TryGet(string name, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out TensorEntry? entry) =>
+    public bool TryGet(string name, [NotNullWhen(true)] out TensorEntry? entry) =>
         _header.Entries.TryGetValue(name, out entry);
 
     /// <summary>A tensor's bytes, row-major and little-endian, valid until <see cref="Dispose"/>.</summary>
     /// <exception cref="UserErrorException">There is no such tensor, or it takes 2 GiB or more.</exception>
     public ReadOnlySpan<byte> Bytes(string name)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
         TensorEntry entry = this[name];
         return entry.ByteCount <= int.MaxValue
-            ? new ReadOnlySpan<byte>(_data + entry.Begin, (int)entry.ByteCount)
+            ? _file.Span(_dataBegin + entry.Begin, (int)entry.ByteCount)
             : throw new UserErrorException($"'{Path}': tensor {SafetensorsHeader.Quote(name)} takes "
                 + $"{entry.ByteCount} bytes; at most {int.MaxValue} are read at once");
-    }
-
-    bool ITensorFile.TryGet(string name, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
-    {
-        bool found = TryGet(name, out TensorEntry? entry);
-        type = entry?.Type ?? default;
-        shape = entry?.Shape ?? [];
-        bytes = found ? Bytes(name) : default;
-        return found;
     }
 
     /// <summary>A copy of a float tensor (F32, F16, BF16 or F64) as float32.</summary>
@@ -127,17 +88,17 @@ public sealed unsafe class SafetensorsFile : ITensorFile
         return values;
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    bool ITensorFile.TryGet(string name, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
     {
-        if (!_disposed)
-        {
-            _disposed = true;
-            _view.SafeMemoryMappedViewHandle.ReleasePointer();
-            _view.Dispose();
-            _map.Dispose();
-        }
+        bool found = TryGet(name, out TensorEntry? entry);
+        type = entry?.Type ?? default;
+        shape = entry?.Shape ?? [];
+        bytes = found ? Bytes(name) : default;
+        return found;
     }
+
+    /// <inheritdoc/>
+    public void Dispose() => _file.Dispose();
 
     private TensorEntry Require(string name) => TryGet(name, out TensorEntry? entry)
         ? entry
