@@ -20,8 +20,10 @@ struct QuickGelu {
   }
   static HWY_INLINE Float Slope(Float x) {
     const auto scaled = hn::Mul(x, Constant(1.702F));
-    const auto s = Sigmoid(scaled);
-    return hn::Mul(s, hn::MulAdd(scaled, hn::Sub(Constant(1.0F), s), Constant(1.0F)));
+    Float s;
+    Float rest;
+    Sigmoid(scaled, s, rest);
+    return hn::Mul(s, hn::MulAdd(scaled, rest, Constant(1.0F)));
   }
 };
 

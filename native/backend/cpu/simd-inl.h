@@ -106,10 +106,15 @@ HWY_INLINE Float Exp(Float x) {
   return hn::IfThenElseZero(in_range, hn::Mul(hn::Mul(p, scale1), scale2));
 }
 
-// 1 / (1 + e^-x).
+// s = 1 / (1 + e^-x), and 1 - s without cancellation.
+HWY_INLINE void Sigmoid(Float x, Float& s, Float& one_less_s) {
+  const auto e = Exp(hn::Neg(x));
+  s = hn::Div(Constant(1.0F), hn::Add(Constant(1.0F), e));
+  one_less_s = hn::Mul(e, s);
+}
+
 HWY_INLINE Float Sigmoid(Float x) {
-  const auto one = Constant(1.0F);
-  return hn::Div(one, hn::Add(one, Exp(hn::Neg(x))));
+  return hn::Div(Constant(1.0F), hn::Add(Constant(1.0F), Exp(hn::Neg(x))));
 }
 
 // The standard normal distribution's cumulative function, accurate in its tail as well, and its

@@ -42,9 +42,11 @@ void SwigluBackward(const View& dgate_up, const View& dy, const View& gate_up) {
       for (int64_t i = 0; i < cols; i += LaneCount()) {
         const int64_t n = cols - i;
         const auto g = LoadUpTo(gate + i, n);
-        const auto s = Sigmoid(g);
+        Float s;
+        Float rest;
+        Sigmoid(g, s, rest);
         const auto d = LoadUpTo(dout + i, n);
-        const auto slope = hn::Mul(s, hn::MulAdd(g, hn::Sub(one, s), one));
+        const auto slope = hn::Mul(s, hn::MulAdd(g, rest, one));
         const auto value = hn::Mul(hn::Mul(d, LoadUpTo(up + i, n)), slope);
         StoreUpTo(hn::Mul(d, hn::Mul(g, s)), dup + i, n);
         StoreUpTo(value, dgate + i, n);
