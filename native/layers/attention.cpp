@@ -1,0 +1,183 @@
+#include "layers/attention.h"
+
+#include <cmath>
+
+#include "core/matmul.h"
+#include "layers/linear.h"
+#include "layers/norm.h"
+
+namespace llavasharp::layers {
+namespace {
+
+using core::Accumulate;
+
+int64_t query_width(const AttentionConfig& c) {
+  return int64_t{c.heads} * c.head_dim;
+}
+
+int64_t key_width(const AttentionConfig& c) {
+  return int64_t{c.kv_heads} * c.head_dim;
+}
+
+// Columns of a [·, (H+2K)·d] matrix.
+View queries_of(const AttentionConfig& c, View qkv) {
+  return qkv.col_range(0, query_width(c));
+}
+View keys_values_of(const AttentionConfig& c, View qkv) {
+  return qkv.col_range(query_width(c), 2 * key_width(c));
+}
+// Columns of a [·, 2K·d] matrix.
+View keys_of(const AttentionConfig& c, View kv) {
+  return kv.col_range(0, key_width(c));
+}
+View values_of(const AttentionConfig& c, View kv) {
+  return kv.col_range(key_width(c), key_width(c));
+}
+// Rows of the fused weight [(H+2K)·d, D]; empty stays empty.
+View weight_rows(View qkv, int64_t begin, int64_t count) {
+  return qkv.empty() ? View{} : qkv.row_range(begin, count);
+}
+
+backend::AttentionShape shape_of(const AttentionConfig& c, const Packing& packing,
+                                 const Selection* selection) {
+  return {.samples = packing.samples,
+          .q_start = selection != nullptr ? selection->starts : packing.starts,
+          .k_start = packing.key_starts,
+          .k_count = packing.key_counts,
+          .q_visible = selection != nullptr ? selection->visible : packing.visible,
+          .heads = c.heads,
+          .kv_heads = c.kv_heads,
+          .head_dim = c.head_dim,
+          .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(c.head_dim)))};
+}
+
+// qkv = rope(normed · Wqkvᵀ), all rows.
+void project_all(Context context, const AttentionConfig& c, const AttentionWeights& weights,
+                 const Packing& packing, const AttentionSaved& s) {
+  core::matmul_nt(s.qkv, s.normed, weights.qkv);
+  const View rotated = s.qkv.col_range(0, query_width(c) + key_width(c));
+  context.kernels.rope(rotated, packing.positions, c.heads + c.kv_heads, c.head_dim, c.rope_theta,
+                       false);
+}
+
+// Keys and values of all rows, queries of the selected ones.
+void project_selected(Context context, const AttentionConfig& c, const AttentionWeights& weights,
+                      const Packing& packing, const Selection& selection, const AttentionSaved& s) {
+  const int64_t queries = query_width(c);
+  const View kv = keys_values_of(c, s.qkv);
+  core::matmul_nt(kv, s.normed, weight_rows(weights.qkv, queries, kv.cols));
+  context.kernels.rope(keys_of(c, kv), packing.positions, c.kv_heads, c.head_dim, c.rope_theta,
+                       false);
+  context.kernels.gather_rows(s.normed_rows, s.normed, selection.rows);
+  core::matmul_nt(s.query, s.normed_rows, weight_rows(weights.qkv, 0, queries));
+  context.kernels.rope(s.query, selection.positions, c.heads, c.head_dim, c.rope_theta, false);
+}
+
+// Takes what backward reads, then what it does not, so that a rewind to `kept` frees the latter.
+core::Arena::Mark take(Context context, const AttentionConfig& c, View x,
+                       const Selection* selection, Keep keep, AttentionSaved& s) {
+  core::Arena& arena = context.arena;
+  const int64_t rows = selection != nullptr ? selection->count : x.rows;
+  const int64_t width = query_width(c) + 2 * key_width(c);
+  const auto take_normed = [&] {
+    s.normed = arena.take(x.rows, x.cols);
+    s.normed_rows = selection != nullptr ? arena.take(rows, x.cols) : View{};
+  };
+  const core::Arena::Mark start = arena.mark();
+  s.x = x;
+  s.inverse_rms = arena.take(1, x.rows);
+  s.qkv = arena.take(x.rows, width);
+  s.query = selection != nullptr ? arena.take(rows, query_width(c)) : queries_of(c, s.qkv);
+  s.attended = arena.take(rows, query_width(c));
+  s.log_sum_exp = keep == Keep::kNothing ? View{} : arena.take(rows, c.heads);
+  if (keep == Keep::kForWeights) {
+    take_normed();
+    return arena.mark();
+  }
+  const core::Arena::Mark kept = arena.mark();
+  take_normed();
+  return keep == Keep::kNothing ? start : kept;
+}
+
+}  // namespace
+
+void attention_forward(Context context, const AttentionConfig& config,
+                       const AttentionWeights& weights, const Packing& packing,
+                       const Selection* selection, const LayerCache* cache, View y, View x,
+                       Keep keep, AttentionSaved* saved) {
+  AttentionSaved s;
+  const core::Arena::Mark kept = take(context, config, x, selection, keep, s);
+  rms_norm_forward(context, s.normed, x, weights.norm, config.norm_eps, s.inverse_rms);
+  if (selection != nullptr) {
+    project_selected(context, config, weights, packing, *selection, s);
+  } else {
+    project_all(context, config, weights, packing, s);
+  }
+  View keys_values = keys_values_of(config, s.qkv);
+  if (cache != nullptr) {
+    context.kernels.scatter_rows(cache->keys_values, keys_values, cache->rows, false);
+    keys_values = cache->keys_values;
+  }
+  context.kernels.attention_forward(s.attended, s.log_sum_exp, s.query,
+                                    keys_of(config, keys_values), values_of(config, keys_values),
+                                    shape_of(config, packing, selection));
+  if (selection != nullptr) {
+    context.kernels.gather_rows(y, x, selection->rows);
+  } else if (y.data != x.data) {
+    context.kernels.copy(y, x);
+  }
+  core::matmul_nt(y, s.attended, weights.out, Accumulate::kYes);
+  context.arena.rewind(kept);
+  if (saved != nullptr) {
+    *saved = s;
+  }
+}
+
+void attention_backward(Context context, const AttentionConfig& config,
+                        const AttentionWeights& weights, const AttentionWeights& gradients,
+                        const Packing& packing, const Selection* selection, View dx, View dy,
+                        const AttentionSaved& saved) {
+  const Scratch scratch(context.arena);
+  const int64_t queries = query_width(config);
+  const View dattended = context.arena.take(dy.rows, queries);  // [R, H·d]
+  linear_backward_input(dattended, dy, weights.out);
+  linear_backward_weights(context, {.weight = gradients.out, .bias = {}}, dy, saved.attended);
+
+  const View dqkv = context.arena.take(saved.qkv.rows, saved.qkv.cols);  // [T, (H+2K)·d]
+  const View dkv = keys_values_of(config, dqkv);
+  const View dquery =
+      selection != nullptr ? context.arena.take(dy.rows, queries) : queries_of(config, dqkv);
+  const View kv = keys_values_of(config, saved.qkv);
+  context.kernels.attention_backward(dquery, keys_of(config, dkv), values_of(config, dkv),
+                                     dattended, saved.attended, saved.log_sum_exp, saved.query,
+                                     keys_of(config, kv), values_of(config, kv),
+                                     shape_of(config, packing, selection));
+
+  const View dnormed = context.arena.take(dx.rows, dx.cols);  // [T, D]
+  const auto unrotate = [&](View x, const int32_t* positions, int32_t heads) {
+    context.kernels.rope(x, positions, heads, config.head_dim, config.rope_theta, true);
+  };
+  if (selection == nullptr) {
+    unrotate(dqkv.col_range(0, queries + key_width(config)), packing.positions,
+             config.heads + config.kv_heads);
+    linear_backward_weights(context, {.weight = gradients.qkv, .bias = {}}, dqkv, saved.normed);
+    linear_backward_input(dnormed, dqkv, weights.qkv);
+  } else {
+    unrotate(keys_of(config, dkv), packing.positions, config.kv_heads);
+    unrotate(dquery, selection->positions, config.heads);
+    linear_backward_weights(context,
+                            {.weight = weight_rows(gradients.qkv, queries, dkv.cols), .bias = {}},
+                            dkv, saved.normed);
+    linear_backward_weights(context, {.weight = weight_rows(gradients.qkv, 0, queries), .bias = {}},
+                            dquery, saved.normed_rows);
+    linear_backward_input(dnormed, dkv, weight_rows(weights.qkv, queries, dkv.cols));
+    const View dnormed_rows = context.arena.take(dy.rows, dx.cols);  // [R, D]
+    linear_backward_input(dnormed_rows, dquery, weight_rows(weights.qkv, 0, queries));
+    context.kernels.scatter_rows(dnormed, dnormed_rows, selection->rows, true);
+    context.kernels.fill(dx, 0.0F);
+    context.kernels.scatter_rows(dx, dy, selection->rows, false);
+  }
+  rms_norm_backward(context, dx, gradients.norm, dnormed, saved.x, weights.norm, saved.inverse_rms);
+}
+
+}  // namespace llavasharp::layers

@@ -1,0 +1,18 @@
+#include "layers/norm.h"
+
+namespace llavasharp::layers {
+
+void rms_norm_forward(Context context, View y, View x, View weight, double eps, View inverse_rms) {
+  context.kernels.rms_norm_forward(y, x, weight, static_cast<float>(eps), inverse_rms.f32());
+}
+
+void rms_norm_backward(Context context, View dx, View dweight, View dy, View x, View weight,
+                       View inverse_rms) {
+  context.kernels.rms_norm_backward(dx, true, dweight, dy, x, weight, inverse_rms.f32());
+}
+
+void layer_norm_forward(Context context, View y, View x, const LayerNorm& weights, double eps) {
+  context.kernels.layer_norm_forward(y, x, weights.weight, weights.bias, static_cast<float>(eps));
+}
+
+}  // namespace llavasharp::layers

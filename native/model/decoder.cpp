@@ -1,0 +1,63 @@
+#include "model/decoder.h"
+
+namespace llavasharp::model {
+namespace {
+
+using layers::Context;
+using layers::Keep;
+
+layers::AttentionConfig attention_config(const Config& config) {
+  const llv_model_config& c = config.get();
+  return {.heads = c.heads,
+          .kv_heads = c.kv_heads,
+          .head_dim = c.head_dim,
+          .norm_eps = c.norm_eps,
+          .rope_theta = c.rope_theta};
+}
+
+}  // namespace
+
+void decoder_forward(Context context, const Config& config,
+                     std::span<const DecoderLayerWeights> weights, const DecoderRun& run,
+                     View hidden, View x, std::vector<DecoderLayerSaved>& saved) {
+  const layers::AttentionConfig attention = attention_config(config);
+  const bool keep = run.keep != Keep::kNothing;
+  saved.resize(weights.size());
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const bool last = i + 1 == weights.size();
+    const layers::Selection* selection = last ? run.selection : nullptr;
+    const layers::LayerCache* cache = run.caches.empty() ? nullptr : &run.caches[i];
+    saved[i].begin = context.arena.mark();
+    const int64_t rows = last ? hidden.rows : x.rows;
+    // Residual stream after attention and after the MLP; one buffer where nothing is kept.
+    View middle = last ? hidden : x;  // [T or R, D]
+    View out = middle;                // [T or R, D]
+    if (keep) {
+      middle = context.arena.take(rows, x.cols);
+      out = last ? hidden : context.arena.take(rows, x.cols);
+    }
+    layers::attention_forward(context, attention, weights[i].attention, run.packing, selection,
+                              cache, middle, x, run.keep, keep ? &saved[i].attention : nullptr);
+    layers::mlp_forward(context, attention.norm_eps, weights[i].mlp, out, middle, run.keep,
+                        keep ? &saved[i].mlp : nullptr);
+    x = out;
+  }
+}
+
+void decoder_backward(Context context, const Config& config,
+                      std::span<const DecoderLayerWeights> weights,
+                      std::span<const DecoderLayerWeights> gradients, const DecoderRun& run,
+                      View dx, View dhidden, const std::vector<DecoderLayerSaved>& saved) {
+  const layers::AttentionConfig attention = attention_config(config);
+  for (size_t i = weights.size(); i-- > 0;) {
+    const bool last = i + 1 == weights.size();
+    const View dy = last ? dhidden : dx;
+    layers::mlp_backward(context, weights[i].mlp, gradients[i].mlp, dy, saved[i].mlp);
+    layers::attention_backward(context, attention, weights[i].attention, gradients[i].attention,
+                               run.packing, last ? run.selection : nullptr, dx, dy,
+                               saved[i].attention);
+    context.arena.rewind(saved[i].begin);
+  }
+}
+
+}  // namespace llavasharp::model

@@ -1,0 +1,133 @@
+#include "model/llava.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "core/error.h"
+#include "model/random.h"
+
+namespace llavasharp::model {
+namespace {
+
+using core::fail;
+
+constexpr int32_t kAllUnits =
+    LLV_UNIT_VISION | LLV_UNIT_PROJECTOR | LLV_UNIT_EMBED | LLV_UNIT_LAYER | LLV_UNIT_HEAD;
+
+std::string shape_text(std::span<const int64_t> shape) {
+  std::string text = "[";
+  for (const int64_t size : shape) {
+    text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  }
+  return text + "]";
+}
+
+std::span<const int64_t> shape_of(const Parameter& parameter) {
+  return std::span(parameter.shape).first(static_cast<size_t>(parameter.rank));
+}
+
+int64_t bytes_of(core::DType dtype) {
+  switch (dtype) {
+    case core::DType::kFloat32:
+      return 4;
+    case core::DType::kFloat16:
+    case core::DType::kBFloat16:
+      return 2;
+    case core::DType::kFloat64:
+      return 8;
+  }
+  fail(LLV_INVALID, "dtype is %d: must be 0 to 3", static_cast<int>(dtype));
+}
+
+void check_fill(int32_t fill, double a, double b) {
+  if (fill < LLV_FILL_CONSTANT || fill > LLV_FILL_UNIFORM) {
+    fail(LLV_INVALID, "fill is %d: must be %d to %d", fill, LLV_FILL_CONSTANT, LLV_FILL_UNIFORM);
+  }
+  if (!std::isfinite(a) || !std::isfinite(b)) {
+    fail(LLV_INVALID, "fill's a and b are %g and %g: must be finite", a, b);
+  }
+  if (fill == LLV_FILL_NORMAL && b < 0) {
+    fail(LLV_INVALID, "the deviation is %g: must not be negative", b);
+  }
+  if (fill == LLV_FILL_UNIFORM && b < a) {
+    fail(LLV_INVALID, "the range %g to %g is empty", a, b);
+  }
+}
+
+}  // namespace
+
+void check_count(const Parameter& parameter, int64_t given) {
+  if (given != parameter.count) {
+    fail(LLV_SHAPE, "'%s' has %lld elements, %lld were given", parameter.name.c_str(),
+         static_cast<long long>(parameter.count), static_cast<long long>(given));
+  }
+}
+
+Llava::Llava(Engine& engine, const Config& config)
+    : engine_(engine), config_(config), table_(config) {
+  std::vector<float*> units;
+  for (const Unit& unit : table_.units()) {
+    units_.push_back(unit.floats == 0 ? core::Buffer()
+                                      : core::Buffer(engine.ledger(), core::Purpose::kParameters,
+                                                     unit.floats, true));
+    units.push_back(units_.back().data());
+  }
+  weights_ = bind_weights(table_, units);
+}
+
+std::span<float> Llava::values(std::string_view name) {
+  return values(table_.find(name));
+}
+
+std::span<float> Llava::values(const Parameter& parameter) {
+  float* unit = units_[static_cast<size_t>(parameter.unit)].data();
+  return {unit + parameter.offset, static_cast<size_t>(parameter.count)};
+}
+
+void Llava::write(std::string_view name, core::DType dtype, std::span<const int64_t> shape,
+                  std::span<const std::byte> bytes) {
+  const Parameter& parameter = table_.find(name);
+  const int64_t expected = parameter.count * bytes_of(dtype);
+  if (!std::ranges::equal(shape, shape_of(parameter))) {
+    fail(LLV_SHAPE, "'%s' has shape %s, %s was given", parameter.name.c_str(),
+         shape_text(shape_of(parameter)).c_str(), shape_text(shape).c_str());
+  }
+  if (static_cast<int64_t>(bytes.size()) != expected) {
+    fail(LLV_SHAPE, "'%s' needs %lld bytes, %zu were given", parameter.name.c_str(),
+         static_cast<long long>(expected), bytes.size());
+  }
+  engine_.kernels().convert(values(parameter).data(), bytes.data(), dtype, parameter.count);
+}
+
+void Llava::read(std::string_view name, std::span<float> out) {
+  const Parameter& parameter = table_.find(name);
+  check_count(parameter, static_cast<int64_t>(out.size()));
+  std::ranges::copy(values(parameter), out.begin());
+}
+
+void Llava::fill(std::string_view name, int32_t fill, double a, double b, int64_t seed) {
+  const Parameter& parameter = table_.find(name);
+  check_fill(fill, a, b);
+  const std::span<float> out = values(parameter);
+  if (fill == LLV_FILL_CONSTANT) {
+    engine_.kernels().fill(core::dense(out.data(), 1, parameter.count), static_cast<float>(a));
+  } else if (fill == LLV_FILL_NORMAL) {
+    fill_normal(out, stream_key(seed, name), a, b);
+  } else {
+    fill_uniform(out, stream_key(seed, name), a, b);
+  }
+}
+
+void Llava::set_trainable(int32_t unit_kinds) {
+  if ((unit_kinds & ~kAllUnits) != 0) {
+    fail(LLV_INVALID, "the unit kinds are 0x%x: only bits of 0x%x exist",
+         static_cast<unsigned>(unit_kinds), static_cast<unsigned>(kAllUnits));
+  }
+  if ((unit_kinds & LLV_UNIT_VISION) != 0) {
+    fail(LLV_UNSUPPORTED, "the vision tower cannot train: this build has no backward for it");
+  }
+  trainable_ = unit_kinds;
+}
+
+}  // namespace llavasharp::model

@@ -1,0 +1,57 @@
+// A LLaVA model on an engine: its config, its parameter table, the units' buffers, what trains.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "core/memory.h"
+#include "model/config.h"
+#include "model/engine.h"
+#include "model/parameters.h"
+#include "model/weights.h"
+
+namespace llavasharp::model {
+
+// The engine must outlive it.
+class Llava {
+ public:
+  // All parameters zero, none trainable.
+  Llava(Engine& engine, const Config& config);
+
+  [[nodiscard]] Engine& engine() const { return engine_; }
+  [[nodiscard]] const Config& config() const { return config_; }
+  [[nodiscard]] const ParameterTable& table() const { return table_; }
+  [[nodiscard]] const Weights& weights() const { return weights_; }
+
+  // The values of a parameter, by name or table row; throws LLV_INVALID for an unknown name.
+  [[nodiscard]] std::span<float> values(std::string_view name);
+  [[nodiscard]] std::span<float> values(const Parameter& parameter);
+
+  // Copies a parameter in; throws LLV_SHAPE with both shapes, or both byte counts.
+  void write(std::string_view name, core::DType dtype, std::span<const int64_t> shape,
+             std::span<const std::byte> bytes);
+  // Copies a parameter out; values must have its element count.
+  void read(std::string_view name, std::span<float> values);
+  // Draws a parameter (llv_model_parameter_fill).
+  void fill(std::string_view name, int32_t fill, double a, double b, int64_t seed);
+
+  // A mask of llv_unit_kind. The tower cannot train.
+  void set_trainable(int32_t unit_kinds);
+  [[nodiscard]] bool trains(int32_t unit_kind) const { return (trainable_ & unit_kind) != 0; }
+
+ private:
+  Engine& engine_;
+  Config config_;
+  ParameterTable table_;
+  std::vector<core::Buffer> units_;  // One a unit of the table.
+  Weights weights_;
+  int32_t trainable_ = 0;
+};
+
+// Throws LLV_SHAPE unless `given` is the parameter's element count.
+void check_count(const Parameter& parameter, int64_t given);
+
+}  // namespace llavasharp::model

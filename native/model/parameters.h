@@ -1,0 +1,95 @@
+// The table that names every parameter, once: loading, initialisation, AdamW and checkpoints walk
+// it.
+//
+// Parameters live in units (vision, projector, embed, layer.i, head), each one flat buffer. Every
+// tensor begins on a 64-byte boundary, except those that one matrix product reads together (q, k
+// and v; gate and up), which are adjacent.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/view.h"
+#include "include/llavasharp.h"
+#include "model/config.h"
+
+namespace llavasharp::model {
+
+using Shape = std::array<int64_t, LLV_RANK_MAX>;
+
+struct Parameter {
+  std::string name;
+  int32_t unit_kind;  // llv_unit_kind
+  int32_t unit;
+  int32_t rank;
+  bool decay;
+  Shape shape;     // 1 beyond rank.
+  int64_t count;   // Elements.
+  int64_t offset;  // Floats from the start of its unit's buffer.
+};
+
+struct Unit {
+  int32_t kind;      // llv_unit_kind
+  std::string name;  // "vision", "layer.0", …
+  int64_t floats;    // Size of its buffer, padding included.
+};
+
+// Table indices of a weight and its bias; -1 where there is none.
+struct Pair {
+  int64_t weight = -1;
+  int64_t bias = -1;
+};
+
+struct VisionLayerRows {
+  Pair norm1, query, key, value, out, norm2, fc1, fc2;
+};
+
+struct DecoderLayerRows {
+  int64_t input_norm, query, key, value, out, post_norm, gate, up, down;
+};
+
+// Where each parameter of the model is in the table.
+struct Rows {
+  int64_t class_embedding = -1, patch_embedding = -1, position_embedding = -1;
+  Pair pre_norm, post_norm;
+  std::vector<VisionLayerRows> vision_layers;
+  std::vector<Pair> projector;
+  int64_t embed = -1;
+  std::vector<DecoderLayerRows> layers;
+  int64_t head_norm = -1, head = -1;
+};
+
+class ParameterTable {
+ public:
+  explicit ParameterTable(const Config& config);
+
+  [[nodiscard]] const std::vector<Parameter>& parameters() const { return parameters_; }
+  [[nodiscard]] const std::vector<Unit>& units() const { return units_; }
+  [[nodiscard]] const Rows& rows() const { return rows_; }
+  // Throws LLV_INVALID with the name when there is no such parameter.
+  [[nodiscard]] const Parameter& find(std::string_view name) const;
+
+ private:
+  enum class Place : bool { kAligned, kAdjacent };
+  void begin_unit(int32_t kind, std::string name);
+  void end_unit();
+  int64_t add(const std::string& name, std::initializer_list<int64_t> shape, bool decay = true,
+              Place place = Place::kAligned);
+  Pair add_norm(const std::string& name, int64_t width);
+  Pair add_linear(const std::string& name, int64_t out, int64_t in);
+  void add_vision(const Config& config);
+  void add_vision_layer(const std::string& name, const llv_model_config& c);
+  void add_projector(const Config& config);
+  void add_layer(int32_t index, const Config& config);
+
+  std::vector<Parameter> parameters_;
+  std::vector<Unit> units_;
+  Rows rows_;
+  std::unordered_map<std::string_view, size_t> by_name_;
+};
+
+}  // namespace llavasharp::model

@@ -1,0 +1,271 @@
+#include "model/passes.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "core/error.h"
+#include "layers/embedding.h"
+#include "layers/loss.h"
+#include "model/decoder.h"
+#include "model/vision_tower.h"
+
+namespace llavasharp::model {
+namespace {
+
+using core::fail;
+using layers::Context;
+using layers::Keep;
+using layers::Scratch;
+
+double* take_doubles(core::Arena& arena, int64_t count) {
+  return static_cast<double*>(arena.take(1, 2 * count).data);
+}
+
+void check_values(const char* name, int64_t given, int64_t expected) {
+  if (given != expected) {
+    fail(LLV_SHAPE, "%s has room for %lld values, %lld are needed", name,
+         static_cast<long long>(given), static_cast<long long>(expected));
+  }
+}
+
+int64_t check_images(const Llava& model, std::span<const float> pixels) {
+  const int64_t images = check_pixels(pixels, model.config());
+  if (images == 0) {
+    fail(LLV_INVALID, "pixels is empty: at least one image is needed");
+  }
+  return images;
+}
+
+// features [N·L, Dv], all rows.
+void run_tower(Llava& model, std::span<const float> pixels, View features) {
+  const Context context = model.engine().context();
+  int32_t* rows = context.arena.take_ints(features.rows);
+  std::iota(rows, rows + features.rows, 0);
+  vision_forward(context, model.config(), model.weights().vision, features, pixels, rows);
+}
+
+void check_labels(const Batch& batch) {
+  if (batch.labels.empty()) {
+    fail(LLV_INVALID, "labels is null: a loss needs labels");
+  }
+}
+
+}  // namespace
+
+Inputs make_inputs(Llava& model, const Batch& batch, bool keep_projector) {
+  const Context context = model.engine().context();
+  const Weights& weights = model.weights();
+  const int64_t hidden = model.config().get().hidden;
+  Inputs inputs;
+  inputs.images = make_image_rows(batch, context.arena);
+  inputs.x = context.arena.take(batch.count(), hidden);
+  layers::embedding_forward(context, inputs.x, weights.embed, inputs.images.tokens);
+  if (inputs.images.count > 0) {
+    const core::Arena::Mark mark = context.arena.mark();
+    const View features =
+        context.arena.take(inputs.images.count, model.config().get().vision_hidden);  // [F, Dv]
+    vision_forward(context, model.config(), weights.vision, features, batch.pixels,
+                   inputs.images.rows);
+    const View projected = projector_forward(context, weights.projector, features,
+                                             keep_projector ? &inputs.projector : nullptr);
+    layers::splice_forward(context, inputs.x, projected, inputs.images.slots);
+    if (!keep_projector) {
+      context.arena.rewind(mark);
+    }
+  }
+  return inputs;
+}
+
+void run_vision(Llava& model, std::span<const float> pixels, std::span<float> features) {
+  const Scratch scratch(model.engine().arena());
+  const int64_t rows = check_images(model, pixels) * model.config().image_rows();
+  const int64_t width = model.config().get().vision_hidden;
+  check_values("features", static_cast<int64_t>(features.size()), rows * width);
+  run_tower(model, pixels, core::dense(features.data(), rows, width));
+}
+
+void run_projected(Llava& model, std::span<const float> pixels, std::span<float> features) {
+  const Scratch scratch(model.engine().arena());
+  const Context context = model.engine().context();
+  const llv_model_config& c = model.config().get();
+  const int64_t rows = check_images(model, pixels) * model.config().image_rows();
+  check_values("features", static_cast<int64_t>(features.size()), rows * c.hidden);
+  const View tower = context.arena.take(rows, c.vision_hidden);  // [N·L, Dv]
+  run_tower(model, pixels, tower);
+  const View projected = projector_forward(context, model.weights().projector, tower, nullptr);
+  context.kernels.copy(core::dense(features.data(), rows, c.hidden), projected);
+}
+
+void run_logits(Llava& model, const Batch& batch, std::span<const int32_t> rows,
+                std::span<float> logits) {
+  check_batch(batch, model.config());
+  const Scratch scratch(model.engine().arena());
+  const Context context = model.engine().context();
+  const llv_model_config& c = model.config().get();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i] < 0 || rows[i] >= batch.count()) {
+      fail(LLV_INVALID, "rows[%zu] is %d: must be 0 to %lld", i, rows[i],
+           static_cast<long long>(batch.count() - 1));
+    }
+  }
+  const auto count = static_cast<int64_t>(rows.size());
+  check_values("logits", static_cast<int64_t>(logits.size()), count * c.vocabulary);
+  if (count == 0) {
+    return;
+  }
+  std::vector<int32_t> chosen(rows.begin(), rows.end());
+  std::ranges::sort(chosen);
+  chosen.erase(std::ranges::unique(chosen).begin(), chosen.end());
+  std::vector<int32_t> order;  // Where each requested row is among the chosen ones.
+  for (const int32_t row : rows) {
+    order.push_back(static_cast<int32_t>(std::ranges::lower_bound(chosen, row) - chosen.begin()));
+  }
+  const layers::Selection selection = make_selection(batch, chosen, context.arena);
+  const View hidden = context.arena.take(selection.count, c.hidden);
+  const View requested = context.arena.take(count, c.hidden);
+  const DecoderRun run{.packing = make_packing(batch, context.arena),
+                       .selection = &selection,
+                       .caches = {},
+                       .keep = Keep::kNothing};
+  const Inputs inputs = make_inputs(model, batch, false);
+  std::vector<DecoderLayerSaved> saved;
+  decoder_forward(context, model.config(), model.weights().layers, run, hidden, inputs.x, saved);
+  context.kernels.gather_rows(requested, hidden, order.data());
+  layers::logits_forward(context, c.norm_eps, model.weights().head,
+                         core::dense(logits.data(), count, c.vocabulary), requested);
+}
+
+void run_loss(Llava& model, const Batch& batch, std::span<double> losses,
+              std::span<int64_t> tokens) {
+  check_batch(batch, model.config());
+  check_labels(batch);
+  check_values("loss", static_cast<int64_t>(losses.size()), batch.samples());
+  check_values("tokens", static_cast<int64_t>(tokens.size()), batch.samples());
+  const Scratch scratch(model.engine().arena());
+  const Context context = model.engine().context();
+  const Supervised supervised = make_supervised(batch, context.arena);
+  const layers::Selection& selection = supervised.selection;
+  double* row_losses = take_doubles(context.arena, selection.count);
+  if (selection.count > 0) {
+    const llv_model_config& c = model.config().get();
+    const View hidden = context.arena.take(selection.count, c.hidden);
+    const DecoderRun run{.packing = make_packing(batch, context.arena),
+                         .selection = &selection,
+                         .caches = {},
+                         .keep = Keep::kNothing};
+    const Inputs inputs = make_inputs(model, batch, false);
+    std::vector<DecoderLayerSaved> saved;
+    decoder_forward(context, model.config(), model.weights().layers, run, hidden, inputs.x, saved);
+    layers::loss_forward(context, c.norm_eps, model.weights().head, hidden, supervised.targets,
+                         row_losses);
+  }
+  for (size_t b = 0; b < losses.size(); ++b) {
+    const int32_t begin = selection.starts[b];
+    const int32_t end = selection.starts[b + 1];
+    losses[b] = std::accumulate(row_losses + begin, row_losses + end, 0.0);
+    tokens[b] = end - begin;
+  }
+}
+
+namespace {
+
+// What a backward pass has to reach, so that nothing is computed for nothing.
+struct Reach {
+  bool projector;
+  bool embed;
+  bool layers;
+  [[nodiscard]] bool inputs() const { return projector || embed; }
+  [[nodiscard]] Keep keep() const {
+    if (layers) {
+      return Keep::kForWeights;
+    }
+    return inputs() ? Keep::kForInput : Keep::kNothing;
+  }
+};
+
+Reach reach_of(const Llava& model, const Batch& batch) {
+  const bool image_rows =
+      std::ranges::any_of(batch.image_slots, [](int32_t slot) { return slot >= 0; });
+  return {.projector =
+              model.trains(LLV_UNIT_PROJECTOR) && image_rows && !model.weights().projector.empty(),
+          .embed = model.trains(LLV_UNIT_EMBED),
+          .layers = model.trains(LLV_UNIT_LAYER)};
+}
+
+// Head, forward and, where something trains, backward: returns the loss, which is finite.
+double run_head(Llava& model, const Supervised& supervised, const Weights& gradients,
+                const Reach& reach, double gradient_scale, View dhidden, View hidden) {
+  const Context context = model.engine().context();
+  const Scratch scratch(context.arena);
+  const double eps = model.config().get().norm_eps;
+  double* losses = take_doubles(context.arena, hidden.rows);
+  if (reach.keep() == Keep::kNothing && !model.trains(LLV_UNIT_HEAD)) {
+    layers::loss_forward(context, eps, model.weights().head, hidden, supervised.targets, losses);
+  } else {
+    layers::loss_forward_backward(context, eps, model.weights().head, gradients.head, dhidden,
+                                  hidden, supervised.targets, losses,
+                                  static_cast<float>(gradient_scale));
+  }
+  const double sum = std::accumulate(losses, losses + hidden.rows, 0.0);
+  if (!std::isfinite(sum)) {
+    fail(LLV_NUMERIC, "the loss of %lld supervised tokens is %g",
+         static_cast<long long>(hidden.rows), sum);
+  }
+  return sum;
+}
+
+// From the gradient of the decoder's inputs to the embedding and the projector.
+void backward_inputs(Llava& model, const Inputs& inputs, const Weights& gradients,
+                     const Reach& reach, View dx) {
+  const Context context = model.engine().context();
+  if (reach.embed) {
+    layers::embedding_backward(context, gradients.embed, dx, inputs.images.tokens);
+  }
+  if (reach.projector) {
+    const Scratch scratch(context.arena);
+    const View dfeatures = context.arena.take(inputs.images.count, dx.cols);  // [F, D]
+    layers::splice_backward(context, dfeatures, dx, inputs.images.slots);
+    projector_backward(context, model.weights().projector, gradients.projector, dfeatures,
+                       inputs.projector);
+  }
+}
+
+}  // namespace
+
+Loss run_gradients(Llava& model, const Batch& batch, const Weights& gradients,
+                   double gradient_scale) {
+  check_batch(batch, model.config());
+  check_labels(batch);
+  const Scratch scratch(model.engine().arena());
+  const Context context = model.engine().context();
+  const int64_t width = model.config().get().hidden;
+  const Supervised supervised = make_supervised(batch, context.arena);
+  const int64_t rows = supervised.selection.count;
+  if (rows == 0) {
+    fail(LLV_INVALID, "no token of the batch's %lld is supervised",
+         static_cast<long long>(batch.count()));
+  }
+  const Reach reach = reach_of(model, batch);
+  const DecoderRun run{.packing = make_packing(batch, context.arena),
+                       .selection = &supervised.selection,
+                       .caches = {},
+                       .keep = reach.keep()};
+  const bool backward = run.keep != Keep::kNothing;
+  const View hidden = context.arena.take(rows, width);                           // [R, D]
+  const View dhidden = context.arena.take(rows, width);                          // [R, D]
+  const View dx = backward ? context.arena.take(batch.count(), width) : View{};  // [T, D]
+  const Inputs inputs = make_inputs(model, batch, reach.projector);
+  std::vector<DecoderLayerSaved> saved;
+  decoder_forward(context, model.config(), model.weights().layers, run, hidden, inputs.x, saved);
+  const double sum = run_head(model, supervised, gradients, reach, gradient_scale, dhidden, hidden);
+  if (backward) {
+    decoder_backward(context, model.config(), model.weights().layers, gradients.layers, run, dx,
+                     dhidden, saved);
+    backward_inputs(model, inputs, gradients, reach, dx);
+  }
+  return {.sum = sum, .tokens = rows};
+}
+
+}  // namespace llavasharp::model

@@ -1,0 +1,19 @@
+// CLIP's vision transformer up to the selected hidden state; the post-norm belongs to CLIP's own
+// head and is never run. Forward only: the tower is frozen.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "layers/context.h"
+#include "model/config.h"
+#include "model/weights.h"
+
+namespace llavasharp::model {
+
+// features [F, Dv]: rows `rows` [F] (rising) of the N·L rows that the images in pixels [N,3,S,S]
+// give. Images of which no row is chosen are not run.
+void vision_forward(layers::Context context, const Config& config, const VisionWeights& weights,
+                    View features, std::span<const float> pixels, const int32_t* rows);
+
+}  // namespace llavasharp::model

@@ -1,0 +1,96 @@
+#include "model/weights.h"
+
+namespace llavasharp::model {
+namespace {
+
+class Binder {
+ public:
+  Binder(const ParameterTable& table, std::span<float* const> units)
+      : table_(table), units_(units) {}
+
+  [[nodiscard]] View one(int64_t row) const { return parameter_view(table_, row, units_); }
+
+  // Adjacent parameters first … last as one matrix or vector.
+  [[nodiscard]] View fused(int64_t first, int64_t last) const {
+    View view = one(first);
+    if (view.empty()) {
+      return view;
+    }
+    const auto& rows = table_.parameters();
+    const bool vector = rows[static_cast<size_t>(first)].rank == 1;
+    for (int64_t row = first + 1; row <= last; ++row) {
+      const int64_t count = rows[static_cast<size_t>(row)].shape[0];
+      (vector ? view.cols : view.rows) += count;
+    }
+    if (vector) {
+      view.stride = view.cols;
+    }
+    return view;
+  }
+  [[nodiscard]] layers::LayerNorm norm(const Pair& pair) const {
+    return {.weight = one(pair.weight), .bias = one(pair.bias)};
+  }
+  [[nodiscard]] layers::Linear linear(const Pair& pair) const {
+    return {.weight = one(pair.weight), .bias = one(pair.bias)};
+  }
+
+ private:
+  const ParameterTable& table_;
+  std::span<float* const> units_;
+};
+
+VisionWeights bind_vision(const Binder& bind, const Rows& rows) {
+  VisionWeights vision;
+  if (rows.class_embedding < 0) {
+    return vision;
+  }
+  vision.class_embedding = bind.one(rows.class_embedding);
+  vision.patch_embedding = bind.one(rows.patch_embedding);
+  vision.position_embedding = bind.one(rows.position_embedding);
+  vision.pre_norm = bind.norm(rows.pre_norm);
+  for (const VisionLayerRows& layer : rows.vision_layers) {
+    vision.layers.push_back({.norm1 = bind.norm(layer.norm1),
+                             .qkv = {.weight = bind.fused(layer.query.weight, layer.value.weight),
+                                     .bias = bind.fused(layer.query.bias, layer.value.bias)},
+                             .out = bind.linear(layer.out),
+                             .norm2 = bind.norm(layer.norm2),
+                             .fc1 = bind.linear(layer.fc1),
+                             .fc2 = bind.linear(layer.fc2)});
+  }
+  return vision;
+}
+
+}  // namespace
+
+View parameter_view(const ParameterTable& table, int64_t row, std::span<float* const> units) {
+  const Parameter& parameter = table.parameters()[static_cast<size_t>(row)];
+  float* unit = units[static_cast<size_t>(parameter.unit)];
+  if (unit == nullptr) {
+    return {};
+  }
+  const int64_t rows = parameter.rank == 1 ? 1 : parameter.shape[0];
+  return core::dense(unit + parameter.offset, rows, parameter.count / rows);
+}
+
+Weights bind_weights(const ParameterTable& table, std::span<float* const> units) {
+  const Binder bind(table, units);
+  const Rows& rows = table.rows();
+  Weights weights;
+  weights.vision = bind_vision(bind, rows);
+  for (const Pair& pair : rows.projector) {
+    weights.projector.push_back(bind.linear(pair));
+  }
+  weights.embed = bind.one(rows.embed);
+  for (const DecoderLayerRows& layer : rows.layers) {
+    weights.layers.push_back({.attention = {.norm = bind.one(layer.input_norm),
+                                            .qkv = bind.fused(layer.query, layer.value),
+                                            .out = bind.one(layer.out)},
+                              .mlp = {.norm = bind.one(layer.post_norm),
+                                      .gate_up = bind.fused(layer.gate, layer.up),
+                                      .down = bind.one(layer.down)}});
+  }
+  weights.head = {.norm = bind.one(rows.head_norm), .weight = bind.one(rows.head)};
+  return weights;
+}
+
+}  // namespace llavasharp::model
