@@ -1,0 +1,180 @@
+using System.Text.Json;
+
+namespace LlavaSharp.Data;
+
+/// <summary>
+/// Reads one sample of a LLaVA data file: <c>id</c>, <c>image</c>, <c>conversations</c> of <c>from</c> and <c>value</c>.
+/// Other keys are ignored; a key that is read may occur once.
+/// </summary>
+internal static class SampleReader
+{
+    /// <summary>Nesting allowed in a data file; LLaVA's own needs four.</summary>
+    public const int MaxDepth = 32;
+
+    /// <summary>Parses a sample.</summary>
+    /// <param name="json">One JSON object.</param>
+    /// <exception cref="FormatException">The object is no sample; the message says why.</exception>
+    /// <exception cref="JsonException">The bytes are no JSON.</exception>
+    public static Sample Parse(ReadOnlySpan<byte> json)
+    {
+        var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = MaxDepth });
+        reader.Read();
+        var (id, image) = ((string?)null, (string?)null);
+        List<Turn>? turns = null;
+        var seen = Keys.None;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            if (reader.ValueTextEquals("id"u8))
+            {
+                Once(ref seen, Keys.Id, "id");
+                id = ReadId(ref reader, json);
+            }
+            else if (reader.ValueTextEquals("image"u8))
+            {
+                Once(ref seen, Keys.Image, "image");
+                image = ReadImage(ref reader);
+            }
+            else if (reader.ValueTextEquals("conversations"u8))
+            {
+                Once(ref seen, Keys.Conversations, "conversations");
+                turns = ReadTurns(ref reader);
+            }
+            else
+            {
+                reader.Skip();
+            }
+        }
+
+        return turns switch
+        {
+            null => throw new FormatException("it has no \"conversations\""),
+            [] => throw new FormatException("its \"conversations\" is empty"),
+            _ => new Sample(id, image, turns),
+        };
+    }
+
+    /// <summary>An id may be anything, and nothing depends on it: text as it is, the rest as written.</summary>
+    private static string? ReadId(ref Utf8JsonReader reader, ReadOnlySpan<byte> json)
+    {
+        reader.Read();
+        if (reader.TokenType == JsonTokenType.String)
+        {
+            return ReadText(ref reader, "id");
+        }
+
+        var start = (int)reader.TokenStartIndex;
+        var none = reader.TokenType == JsonTokenType.Null;
+        reader.Skip();
+        return none ? null : System.Text.Encoding.UTF8.GetString(json[start..(int)reader.BytesConsumed]);
+    }
+
+    /// <summary>null is accepted as "no image": exports of tables write it.</summary>
+    private static string? ReadImage(ref Utf8JsonReader reader)
+    {
+        reader.Read();
+        return reader.TokenType switch
+        {
+            JsonTokenType.Null => null,
+            JsonTokenType.StartArray => throw new FormatException("its \"image\" is a list; a sample has one image"),
+            _ => ReadText(ref reader, "image"),
+        };
+    }
+
+    private static List<Turn> ReadTurns(ref Utf8JsonReader reader)
+    {
+        reader.Read();
+        if (reader.TokenType != JsonTokenType.StartArray)
+        {
+            throw new FormatException($"its \"conversations\" is {Kind(reader.TokenType)}, not a list");
+        }
+
+        var turns = new List<Turn>();
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+        {
+            turns.Add(reader.TokenType == JsonTokenType.StartObject
+                ? ReadTurn(ref reader, turns.Count)
+                : throw new FormatException($"turn {turns.Count} is {Kind(reader.TokenType)}, not an object"));
+        }
+
+        return turns;
+    }
+
+    private static Turn ReadTurn(ref Utf8JsonReader reader, int index)
+    {
+        var (from, value) = ((string?)null, (string?)null);
+        var seen = Keys.None;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            if (reader.ValueTextEquals("from"u8))
+            {
+                Once(ref seen, Keys.From, "from");
+                reader.Read();
+                from = ReadText(ref reader, "from");
+            }
+            else if (reader.ValueTextEquals("value"u8))
+            {
+                Once(ref seen, Keys.Value, "value");
+                reader.Read();
+                value = ReadText(ref reader, "value");
+            }
+            else
+            {
+                reader.Skip();
+            }
+        }
+
+        return from is null || value is null
+            ? throw new FormatException($"turn {index} has no \"{(from is null ? "from" : "value")}\"")
+            : new Turn(from, value);
+    }
+
+    private static string ReadText(ref Utf8JsonReader reader, string key)
+    {
+        if (reader.TokenType != JsonTokenType.String)
+        {
+            throw new FormatException($"a \"{key}\" is {Kind(reader.TokenType)}, not text");
+        }
+
+        try
+        {
+            return reader.GetString()!;
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new FormatException($"a \"{key}\" is not valid Unicode (broken UTF-8, or half a surrogate pair)", e);
+        }
+    }
+
+    private static void Once(ref Keys seen, Keys key, string name)
+    {
+        if ((seen & key) != 0)
+        {
+            throw new FormatException($"it has the key \"{name}\" twice");
+        }
+
+        seen |= key;
+    }
+
+    /// <summary>A token's kind in words, for messages.</summary>
+    public static string Kind(JsonTokenType type) => type switch
+    {
+        JsonTokenType.StartObject => "an object",
+        JsonTokenType.StartArray => "a list",
+        JsonTokenType.String => "text",
+        JsonTokenType.Number => "a number",
+        JsonTokenType.True or JsonTokenType.False => "true or false",
+        JsonTokenType.Null => "null",
+        _ => "nothing",
+    };
+
+    [Flags]
+    private enum Keys
+    {
+        None = 0,
+        Id = 1,
+        Image = 2,
+        Conversations = 4,
+        From = 8,
+        Value = 16,
+    }
+}
