@@ -92,7 +92,7 @@ public sealed class LlavaTokenizer
         return Create(bytes, TokenizerConfig.Load(Path.GetDirectoryName(Path.GetFullPath(path))!), path);
     }
 
-    /// <summary>Makes a tokenizer from the bytes of a tokenizer.model, such as <see cref="LlavaTokenizer"/> returns.</summary>
+    /// <summary>Makes a tokenizer from the bytes of a tokenizer.model, such as <see cref="SentencePieceTrainer"/> returns.</summary>
     /// <param name="modelBytes">A ModelProto.</param>
     /// <param name="legacy">See <see cref="Legacy"/>.</param>
     /// <exception cref="UserErrorException">The bytes are no model that is implemented.</exception>
