@@ -1,0 +1,142 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Text.Json.Nodes;
+using LlavaSharp.Imaging;
+
+namespace LlavaSharp.Checkpoints;
+
+/// <summary>Writes a folder that transformers' LlavaForConditionalGeneration and AutoProcessor load, in versions 4 and
+/// 5: config, weights, tokenizer, processor. Logits of the ids that the model had are unchanged.</summary>
+public static class HuggingFaceLlavaWriter
+{
+    /// <summary>Whether the layout holds such a model; asked before training, so that no work is lost.</summary>
+    /// <param name="config">The model's shape.</param>
+    /// <param name="reason">Why not, and what to do.</param>
+    public static bool CanExport(LlavaConfig config, [NotNullWhen(false)] out string? reason)
+    {
+        reason = config switch
+        {
+            { Vision: null } => "Hugging Face's LLaVA layout needs a vision tower, and this model has none; name a CLIP folder with "
+                + "--vision_tower",
+            { Projector.Name: not "mlp2x_gelu" } => "Hugging Face's LLaVA layout holds only the projector mlp2x_gelu, and this "
+                + $"model's is {config.Projector}; train with --mm_projector_type mlp2x_gelu",
+            _ => null,
+        };
+        return reason is null;
+    }
+
+    /// <summary>Writes the folder: a new one appears whole; in one that is there, config.json comes last.</summary>
+    /// <returns>The config as written: with <c>&lt;image&gt;</c>, <c>&lt;pad&gt;</c> and the rows added for them.</returns>
+    /// <exception cref="UserErrorException">The layout cannot hold the model, the tokenizer belongs to another one, or the
+    /// folder cannot be written.</exception>
+    public static LlavaConfig Write(string folder, HuggingFaceExport export)
+    {
+        if (!CanExport(export.Config, out string? reason))
+        {
+            throw new UserErrorException(reason);
+        }
+
+        ExportVocabulary vocabulary = ExportVocabulary.Plan(export.Config, export.Tokenizer);
+        LlavaConfig config = export.Config with
+        {
+            Text = export.Config.Text with { VocabularySize = vocabulary.Rows, PadId = vocabulary.PadToken },
+            ImageTokenIndex = vocabulary.ImageToken,
+            PadTokenId = vocabulary.PadToken,
+        };
+        AtomicFolder.Write(folder, temporary =>
+        {
+            SafetensorsWriter.WriteSharded(temporary, Tensors(export, config), export.ShardBytesMax);
+            HuggingFaceTokenizerFiles.Write(temporary, export.Tokenizer, vocabulary, export.ModelMaxLength);
+            WriteJson(temporary, "config.json", ConfigOf(config, export.Type));
+            WriteJson(temporary, "generation_config.json", GenerationConfigOf(config.Text));
+            WriteJson(temporary, "processor_config.json", ProcessorOf(config));
+            JsonNode preprocessor = JsonNode.Parse(export.Processor.ToJson())!;
+            preprocessor["processor_class"] = "LlavaProcessor";
+            WriteJson(temporary, ImageProcessorConfig.FileName, preprocessor);
+        });
+        return config;
+    }
+
+    internal static void WriteJson(string folder, string name, JsonNode json) =>
+        AtomicFile.WriteText(Path.Combine(folder, name), json.ToJsonString(ConfigJson.WriteOptions) + "\n");
+
+    internal static JsonObject GenerationConfigOf(TextConfig text) => new()
+    {
+        ["bos_token_id"] = text.BosId,
+        ["eos_token_id"] = text.ToJson()["eos_token_id"]!.DeepClone(),
+        ["pad_token_id"] = text.PadId,
+    };
+
+    private static List<TensorSource> Tensors(HuggingFaceExport export, LlavaConfig config)
+    {
+        var tensors = new List<TensorSource>();
+        foreach ((string name, long[] shape) in ParameterTable.Shapes(export.Config))
+        {
+            string stored = ParameterNames.FromCanonical(name, ParameterNaming.HuggingFace);
+            long added = name is "embed.weight" or "head.weight" ? config.Text.VocabularySize - shape[0] : 0;
+            tensors.Add(added == 0
+                ? ParameterExport.Source(stored, name, shape, export.Parameters, export.Type)
+                : WithMeanRows(stored, name, shape, added, export));
+        }
+
+        return tensors;
+    }
+
+    /// <summary>A matrix of one row a token, and below it <paramref name="added"/> rows that are the mean of the others:
+    /// what LLaVA gives to new tokens, so that none of them is likelier than an ordinary one.</summary>
+    private static TensorSource WithMeanRows(string stored, string name, long[] shape, long added, HuggingFaceExport export) =>
+        new(stored, export.Type, [shape[0] + added, shape[1]], stream =>
+        {
+            float[] values = ParameterExport.Floats(name, shape, export.Parameters);
+            TensorSource.WriteFloats(stream, values, export.Type);
+            float[] mean = MeanRow(values, (int)shape[1]);
+            for (long row = 0; row < added; row++)
+            {
+                TensorSource.WriteFloats(stream, mean, export.Type);
+            }
+        });
+
+    private static float[] MeanRow(float[] values, int width)
+    {
+        double[] sum = new double[width];
+        for (int i = 0; i < values.Length; i++)
+        {
+            sum[i % width] += values[i];
+        }
+
+        int rows = values.Length / width;
+        return [.. sum.Select(total => (float)(total / rows))];
+    }
+
+    private static JsonObject ConfigOf(LlavaConfig config, TensorType type)
+    {
+        JsonObject text = config.Text.ToJson();
+        text["torch_dtype"] = type.ConfigName();
+        return new()
+        {
+            ["architectures"] = new JsonArray("LlavaForConditionalGeneration"),
+            ["ignore_index"] = -100,
+            ["image_aspect_ratio"] = config.ImageAspectRatio,
+            ["image_seq_length"] = config.ImageRowCount,
+            ["image_token_index"] = config.ImageTokenIndex,
+            ["model_type"] = "llava",
+            ["multimodal_projector_bias"] = true,
+            ["pad_token_id"] = config.PadTokenId,
+            ["projector_hidden_act"] = "gelu",
+            ["text_config"] = text,
+            ["tie_word_embeddings"] = false,
+            ["torch_dtype"] = type.ConfigName(),
+            ["vision_config"] = config.Vision!.ToJson(),
+            ["vision_feature_layer"] = config.FeatureLayer,
+            ["vision_feature_select_strategy"] = config.KeepClassToken ? "full" : "default",
+        };
+    }
+
+    private static JsonObject ProcessorOf(LlavaConfig config) => new()
+    {
+        ["image_token"] = ExportVocabulary.ImageText,
+        ["num_additional_image_tokens"] = 1,
+        ["patch_size"] = config.Vision!.PatchSize,
+        ["processor_class"] = "LlavaProcessor",
+        ["vision_feature_select_strategy"] = config.KeepClassToken ? "full" : "default",
+    };
+}

@@ -1,0 +1,97 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using LlavaSharp.Tokenization;
+
+namespace LlavaSharp.Checkpoints;
+
+/// <summary>Writes a tokenizer as transformers loads it: <c>tokenizer.model</c> for the slow one, <c>tokenizer.json</c>
+/// for the fast one (transformers 5 would need packages that few have to convert the former), and their settings.</summary>
+internal static class HuggingFaceTokenizerFiles
+{
+    internal static void Write(string folder, LlavaTokenizer tokenizer, ExportVocabulary? vocabulary, int modelMaxLength)
+    {
+        var model = SentencePieceModel.Parse(tokenizer.ModelBytes);
+        IReadOnlyList<(int Id, string Text)> added = vocabulary?.Added ?? [.. tokenizer.AddedTokens
+            .Where(token => token.Value >= tokenizer.PieceCount).Select(token => (token.Value, token.Key)).OrderBy(token => token.Value)];
+        AtomicFile.WriteBytes(Path.Combine(folder, "tokenizer.model"), tokenizer.ModelBytes);
+        HuggingFaceLlavaWriter.WriteJson(folder, "tokenizer.json", FastTokenizer.Make(model, tokenizer, added));
+        HuggingFaceLlavaWriter.WriteJson(folder, "tokenizer_config.json",
+            Settings(model, tokenizer, added, vocabulary is not null, modelMaxLength));
+        HuggingFaceLlavaWriter.WriteJson(folder, "special_tokens_map.json", Specials(model, vocabulary is not null));
+        if (added.Count > 0)
+        {
+            var ids = new JsonObject();
+            foreach ((int id, string text) in added)
+            {
+                ids[text] = id;
+            }
+
+            HuggingFaceLlavaWriter.WriteJson(folder, "added_tokens.json", ids);
+        }
+    }
+
+    /// <summary>A token that text is cut at before anything else. Only <c>&lt;image&gt;</c>, <c>&lt;pad&gt;</c> and the
+    /// model's own marks are special: left out when an answer is decoded.</summary>
+    internal static JsonObject AddedToken(string text, bool special) => new()
+    {
+        ["content"] = text,
+        ["single_word"] = false,
+        ["lstrip"] = false,
+        ["rstrip"] = false,
+        ["normalized"] = false,
+        ["special"] = special,
+    };
+
+    internal static bool IsSpecial(string addedToken) => addedToken is ExportVocabulary.ImageText or ExportVocabulary.PadText;
+
+    private static JsonObject Settings(
+        SentencePieceModel model, LlavaTokenizer tokenizer, IReadOnlyList<(int Id, string Text)> added, bool llava, int modelMaxLength)
+    {
+        var decoder = new JsonObject();
+        foreach (int id in (int[])[model.UnknownId, model.BosId, model.EosId])
+        {
+            decoder[id.ToString(CultureInfo.InvariantCulture)] = AddedToken(model.Pieces[id].Text, special: true);
+        }
+
+        foreach ((int id, string text) in added)
+        {
+            decoder[id.ToString(CultureInfo.InvariantCulture)] = AddedToken(text, IsSpecial(text));
+        }
+
+        JsonObject settings = Specials(model, llava);
+        settings["add_bos_token"] = tokenizer.AddBos;
+        settings["add_eos_token"] = false;
+        settings["added_tokens_decoder"] = decoder;
+        settings["clean_up_tokenization_spaces"] = false;
+        settings["legacy"] = tokenizer.Legacy;
+        settings["model_max_length"] = modelMaxLength;
+        settings["padding_side"] = "right";
+        settings["sp_model_kwargs"] = new JsonObject();
+        settings["tokenizer_class"] = "LlamaTokenizer";
+        if (llava)
+        {
+            settings["extra_special_tokens"] = new JsonObject { ["image_token"] = ExportVocabulary.ImageText };
+            settings["image_token"] = ExportVocabulary.ImageText;
+            settings["processor_class"] = "LlavaProcessor";
+        }
+
+        return settings;
+    }
+
+    private static JsonObject Specials(SentencePieceModel model, bool llava)
+    {
+        var map = new JsonObject
+        {
+            ["bos_token"] = model.Pieces[model.BosId].Text,
+            ["eos_token"] = model.Pieces[model.EosId].Text,
+            ["pad_token"] = llava ? ExportVocabulary.PadText : model.Pieces[model.UnknownId].Text,
+            ["unk_token"] = model.Pieces[model.UnknownId].Text,
+        };
+        if (llava)
+        {
+            map["image_token"] = ExportVocabulary.ImageText;
+        }
+
+        return map;
+    }
+}
