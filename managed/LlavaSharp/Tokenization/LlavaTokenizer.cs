@@ -72,6 +72,9 @@ public sealed class LlavaTokenizer
     /// <summary>The pieces that a slow Hugging Face tokenizer recognises inside text: unknown, begin and end of sentence.</summary>
     internal IReadOnlyList<(string Text, int Id)> SpecialPieces { get; }
 
+    /// <summary>The model's pieces; a piece's id is its index.</summary>
+    internal IReadOnlyList<SentencePiece> Pieces => _model.Pieces;
+
     /// <summary>Loads a tokenizer from a model folder, or from a tokenizer.model file and its neighbours.</summary>
     /// <param name="folderOrFile">A folder that holds tokenizer.model, or the file.</param>
     /// <exception cref="UserErrorException">The file is missing, damaged, or of a kind that is not implemented.</exception>
