@@ -105,7 +105,9 @@ public sealed class LlavaTokenizer
         return Create([.. modelBytes], new TokenizerConfig(legacy, AddBos: true, new Dictionary<string, int>()), "tokenizer.model");
     }
 
-    /// <summary>The ids of a text: no begin mark, and special pieces spelled in the text stay text. Equal to SentencePiece's encode.</summary>
+    /// <summary>
+    /// The ids of a text: no begin mark, and special pieces spelled in the text stay text. Equal to SentencePiece's encode.
+    /// </summary>
     /// <param name="text">Any text; may be empty (no ids).</param>
     public int[] Encode(string text) => EncodeRun(text, _model.AddDummyPrefix);
 
@@ -214,7 +216,9 @@ public sealed class LlavaTokenizer
             $"has {field} {id}, which is no such piece of its {pieces.Count}");
     }
 
-    /// <summary>Appends pending bytes as text; a byte that starts no valid sequence becomes U+FFFD by itself, as in SentencePiece.</summary>
+    /// <summary>
+    /// Appends pending bytes as text; a byte that starts no valid sequence becomes U+FFFD by itself, as in SentencePiece.
+    /// </summary>
     private static void FlushBytes(ArrayBufferWriter<byte> bytes, StringBuilder text)
     {
         for (var rest = bytes.WrittenSpan; rest.Length > 0;)

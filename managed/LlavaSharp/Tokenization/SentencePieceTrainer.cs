@@ -22,7 +22,9 @@ public static class SentencePieceTrainer
     /// <param name="text">The text, in pieces of any size; each line in it is a sentence.</param>
     /// <param name="vocabularySize">Number of pieces, met exactly.</param>
     /// <returns>The bytes of tokenizer.model, a ModelProto.</returns>
-    /// <exception cref="UserErrorException">The size is too small for the text's characters, or the text too small for the size.</exception>
+    /// <exception cref="UserErrorException">
+    /// The size is too small for the text's characters, or the text too small for the size.
+    /// </exception>
     public static byte[] TrainBpe(IEnumerable<string> text, int vocabularySize)
     {
         var words = BpeWords.Count(text);

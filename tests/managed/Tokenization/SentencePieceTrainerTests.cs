@@ -110,13 +110,13 @@ public sealed class SentencePieceTrainerTests
     public void A_long_text_trains_in_seconds()
     {
         var random = new Random(11);
-        var words = Enumerable.Range(0, 4000)
-            .Select(_ => string.Concat(Enumerable.Range(0, random.Next(2, 12)).Select(_ => (char)('a' + (random.Next(26) * random.Next(26) / 26)))))
-            .ToArray();
-        var text = Enumerable.Range(0, 5000).Select(_ => string.Join(' ', Enumerable.Range(0, 30).Select(_ => words[random.Next(words.Length)])));
+        string[] words = [.. Enumerable.Range(0, 4000).Select(_ => Word())];
+        var text = Enumerable.Range(0, 5000).Select(_ => string.Join(' ', random.GetItems(words, 30)));
         var tokenizer = LlavaTokenizer.FromBytes(SentencePieceTrainer.TrainBpe(text, 2000), legacy: true);
         Assert.Equal(2000, tokenizer.PieceCount);
         Assert.Equal(words[7], tokenizer.Decode(tokenizer.Encode(words[7])));
+
+        string Word() => new([.. Enumerable.Range(0, random.Next(2, 12)).Select(_ => (char)('a' + random.Next(1 + random.Next(26))))]);
     }
 
     private static SentencePieceModel Parse(byte[] bytes) => SentencePieceModel.Parse(bytes);
