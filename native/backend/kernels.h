@@ -99,6 +99,8 @@ struct Kernels {
 
 // The CPU table (Highway, instruction set chosen at run time).
 [[nodiscard]] const Kernels& cpu_kernels();
+// The instruction set that it chose, such as "AVX3". The text is static.
+[[nodiscard]] const char* cpu_simd_name();
 // The table for a device; throws LLV_UNSUPPORTED naming the device when this build has none.
 [[nodiscard]] const Kernels& kernels_for(int32_t device);
 

@@ -6,6 +6,8 @@
 
 namespace llavasharp::backend::cpu {
 
+// simd_name.cpp
+[[nodiscard]] const char* simd_name();
 // norms.cpp
 void rms_norm_forward(View y, View x, View weight, float eps, float* inverse_rms);
 void rms_norm_backward(View dx, bool accumulate_dx, View dweight, View dy, View x, View weight,
