@@ -87,7 +87,7 @@ internal sealed class CSharpWriter(HeaderModel header, string headerHash)
         Lines("        ", string.Join('\n', header.Functions.Select(function => $"\"{function.Name}\",")));
         Lines("    ", "];\n");
         Lines("    ", """
-            /// <summary>Where C puts each struct's fields, and with an empty field the struct's size; layout.g.c asserts the same.</summary>
+            /// <summary>Where C puts each field; with an empty field, the struct's size. layout.g.c asserts the same.</summary>
             public static readonly (string Struct, string Field, int Bytes)[] Layout =
             [
             """);
@@ -129,7 +129,7 @@ internal sealed class CSharpWriter(HeaderModel header, string headerHash)
         Lines("    ", oneLine.Length <= 116 ? oneLine : head + "\n    " + string.Join(",\n    ", parameters) + ");\n");
     }
 
-    // Owned handles come out, borrowed ones go in; a pointer with a count beside it is a span; any other one is a single value.
+    // Owned handles come out, borrowed ones go in; a pointer with a count beside it is a span; any other is one value.
     private string Parameter(FunctionModel function, ParameterModel parameter)
     {
         (string name, CType type) = parameter;
@@ -145,10 +145,16 @@ internal sealed class CSharpWriter(HeaderModel header, string headerHash)
             (not "void", 1) when isOutput && !isSpan => "out " + type.Managed[..^1],
             (_, 1) when header.StructNames.Contains(type.Base) && type.IsConst && !isSpan => "in " + type.Managed[..^1],
             _ when header.Callbacks.FirstOrDefault(callback => callback.Name == type.Base) is CallbackModel callback =>
-                $"delegate* unmanaged[Cdecl]<{string.Join(", ", callback.Parameters.Append(callback.Result).Select(part => part.Managed))}>",
+                FunctionPointer(callback),
             _ => type.Managed,
         };
         return managed + " " + Names.Camel(name);
+    }
+
+    private static string FunctionPointer(CallbackModel callback)
+    {
+        IEnumerable<string> types = callback.Parameters.Append(callback.Result).Select(type => type.Managed);
+        return $"delegate* unmanaged[Cdecl]<{string.Join(", ", types)}>";
     }
 
     private void WriteHandle(string handle)

@@ -24,7 +24,8 @@ internal sealed partial record CType(string Base, int Stars, bool IsConst, int L
         Match match = TypePattern().Match(spelling.Trim());
         if (!match.Success)
         {
-            throw new InvalidDataException($"{where}: the type '{spelling}' is not known: name it in a typedef, or use a pointer and a count");
+            throw new InvalidDataException(
+                $"{where}: the type '{spelling}' is not known: name it in a typedef, or use a pointer and a count");
         }
         string name = match.Groups["base"].Value == "_Bool" ? "bool" : match.Groups["base"].Value;
         int stars = match.Groups["stars"].Value.Count(letter => letter == '*');
@@ -57,7 +58,7 @@ internal sealed partial record CType(string Base, int Stars, bool IsConst, int L
         ("void", _) => "void*",
         ("char", _) => "byte*",
         ("llv_status", _) => Names.Enum("llv_status_code"),
-        _ => (Scalars.TryGetValue(Base, out (string Managed, int Size) scalar) ? scalar.Managed : Names.Type(Base)) + new string('*', Stars),
+        _ => Scalars.GetValueOrDefault(Base, (Names.Type(Base), 0)).Item1 + new string('*', Stars),
     };
 
     /// <summary>Bytes of one element as a struct's field.</summary>
@@ -66,6 +67,8 @@ internal sealed partial record CType(string Base, int Stars, bool IsConst, int L
         : Scalars.TryGetValue(Base, out (string Managed, int Size) scalar) ? scalar.Size
         : throw new InvalidDataException($"{where}: '{Base}' may not be a field: use a scalar or a pointer");
 
-    [GeneratedRegex(@"^(?<const>const )?(?:struct )?(?<base>(?:enum )?[A-Za-z_]\w*(?: (?:int|long|char|short|double))*) ?(?<stars>[* ]*)(?:const)?(?:\[(?<length>\d+)\])?$")]
+    [GeneratedRegex(
+        @"^(?<const>const )?(?:struct )?(?<base>(?:enum )?[A-Za-z_]\w*(?: (?:int|long|char|short|double))*) ?"
+        + @"(?<stars>[* ]*)(?:const)?(?:\[(?<length>\d+)\])?$")]
     private static partial Regex TypePattern();
 }

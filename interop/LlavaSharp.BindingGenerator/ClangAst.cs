@@ -10,7 +10,7 @@ namespace LlavaSharp.BindingGenerator;
 /// </summary>
 internal static class ClangAst
 {
-    /// <summary>The clang that is used: LLAVASHARP_CLANG, else the first of clang-14 and clang on the path; null if none.</summary>
+    /// <summary>The clang that is used: LLAVASHARP_CLANG, else clang-14, else clang on the path; null if none.</summary>
     public static string? Find()
     {
         string? chosen = Environment.GetEnvironmentVariable("LLAVASHARP_CLANG");

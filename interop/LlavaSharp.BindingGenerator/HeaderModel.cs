@@ -38,12 +38,14 @@ internal sealed partial class HeaderModel
         Constants = [.. DefinePattern().Matches(text).Select(match => new ConstantModel(
             match.Groups[1].Value, int.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture)))];
         Enums = [.. Of("EnumDecl").Select(ReadEnum)];
-        Callbacks = [.. Of("TypedefDecl").Where(node => node.QualType().Contains("(*)", StringComparison.Ordinal)).Select(ReadCallback)];
+        Callbacks = [.. Of("TypedefDecl")
+            .Where(node => node.QualType().Contains("(*)", StringComparison.Ordinal)).Select(ReadCallback)];
         Structs = [.. defined.Select(ReadStruct)];
         Functions = [.. Of("FunctionDecl").Select(ReadFunction)];
         foreach (string handle in Handles.Where(name => Functions.All(function => function.Name != name + "_release")))
         {
-            throw new InvalidDataException($"{handle} has no fields and no {handle}_release: define the one or declare the other");
+            throw new InvalidDataException(
+                $"{handle} has no fields and no {handle}_release: define the one or declare the other");
         }
     }
 
@@ -103,7 +105,8 @@ internal sealed partial class HeaderModel
             int offset = (end + size - 1) / size * size;
             if (offset != end)
             {
-                throw new InvalidDataException($"{where} is preceded by {offset - end} bytes of padding: reorder, or add a reserved field");
+                throw new InvalidDataException(
+                    $"{where} is preceded by {offset - end} bytes of padding: reorder, or add a reserved field");
             }
             fields.Add(new FieldModel(field.Name(), type, offset, field.Comment()));
             end = offset + size * Math.Max(type.Length, 1);

@@ -38,7 +38,13 @@ public sealed class Engine : IDisposable
     {
         Native.EngineMemoryGet(Handle, resetPeak ? 1 : 0, out Native.Memory memory).ThrowIfFailed();
         return new MemoryStatistics(
-            memory.Parameters, memory.Gradients, memory.Optimizer, memory.Workspace, memory.Peak, memory.Resident, memory.ResidentPeak);
+            memory.Parameters,
+            memory.Gradients,
+            memory.Optimizer,
+            memory.Workspace,
+            memory.Peak,
+            memory.Resident,
+            memory.ResidentPeak);
     }
 
     /// <inheritdoc/>

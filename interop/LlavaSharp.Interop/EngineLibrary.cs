@@ -16,7 +16,8 @@ public static unsafe class EngineLibrary
         get
         {
             Native.LibraryInfoGet(out Native.LibraryInfo info).ThrowIfFailed();
-            return new LibraryInfo(info.AbiVersion, Native.Text(info.Version), Native.Text(info.Libtorch), Native.Text(info.Simd));
+            return new LibraryInfo(
+                info.AbiVersion, Native.Text(info.Version), Native.Text(info.Libtorch), Native.Text(info.Simd));
         }
     }
 

@@ -52,7 +52,8 @@ internal static unsafe class EngineLoader
         {
             Open(libtorch);
         }
-        if (!NativeLibrary.TryLoad("llavasharp", Assembly.GetExecutingAssembly(), DllImportSearchPath.SafeDirectories, out nint library))
+        Assembly assembly = typeof(EngineLoader).Assembly;
+        if (!NativeLibrary.TryLoad("llavasharp", assembly, DllImportSearchPath.SafeDirectories, out nint library))
         {
             string file = Path.Combine(AppContext.BaseDirectory, "libllavasharp.so");
             library = File.Exists(file) ? Open(file) : throw new EngineException(EngineStatus.Unsupported,
@@ -65,12 +66,14 @@ internal static unsafe class EngineLoader
     // Structs of another version would be misread, so nothing else is called before this.
     private static void CheckVersion(nint library)
     {
-        var get = (delegate* unmanaged[Cdecl]<Native.LibraryInfo*, EngineStatus>)NativeLibrary.GetExport(library, "llv_library_info_get");
+        nint export = NativeLibrary.GetExport(library, "llv_library_info_get");
+        var get = (delegate* unmanaged[Cdecl]<Native.LibraryInfo*, EngineStatus>)export;
         Native.LibraryInfo info;
         if (get(&info) != EngineStatus.Ok || info.AbiVersion != Native.AbiVersion)
         {
             throw new EngineException(EngineStatus.Unsupported,
-                $"libllavasharp.so speaks version {info.AbiVersion} of the contract, this host {Native.AbiVersion}: run ./build.sh native.");
+                $"libllavasharp.so speaks version {info.AbiVersion} of the contract, this host {Native.AbiVersion}: "
+                + "run ./build.sh native.");
         }
     }
 }

@@ -2,7 +2,9 @@ using System.Diagnostics;
 
 namespace LlavaSharp.Interop;
 
-/// <summary>A LLaVA model's parameters and its forward passes. N = images, L = image rows, T = tokens, B = samples, V = vocabulary.</summary>
+/// <summary>
+/// A LLaVA model's parameters and its forward passes. N = images, L = image rows, T = tokens, B = samples, V = vocabulary.
+/// </summary>
 public sealed unsafe class Model : IDisposable
 {
     private IReadOnlyList<ParameterInfo>? _parameters;
@@ -70,7 +72,7 @@ public sealed unsafe class Model : IDisposable
         return values;
     }
 
-    /// <summary>Draws a parameter from a counter-based generator keyed by seed and name: the same values on every machine.</summary>
+    /// <summary>Draws a parameter from a generator keyed by seed and name: the same values on every machine.</summary>
     /// <param name="name">Canonical name.</param>
     /// <param name="kind">Distribution.</param>
     /// <param name="a">The constant, the mean, or the lower bound.</param>
@@ -95,7 +97,8 @@ public sealed unsafe class Model : IDisposable
     {
         fixed (float* pixelsPointer = pixels, featuresPointer = features)
         {
-            Native.ModelVisionRun(Handle, pixelsPointer, pixels.Length, featuresPointer, features.Length).ThrowIfFailed();
+            Native.ModelVisionRun(Handle, pixelsPointer, pixels.Length, featuresPointer, features.Length)
+                .ThrowIfFailed();
         }
     }
 
@@ -106,7 +109,8 @@ public sealed unsafe class Model : IDisposable
     {
         fixed (float* pixelsPointer = pixels, featuresPointer = features)
         {
-            Native.ModelProjectRun(Handle, pixelsPointer, pixels.Length, featuresPointer, features.Length).ThrowIfFailed();
+            Native.ModelProjectRun(Handle, pixelsPointer, pixels.Length, featuresPointer, features.Length)
+                .ThrowIfFailed();
         }
     }
 
@@ -120,7 +124,8 @@ public sealed unsafe class Model : IDisposable
         fixed (int* rowsPointer = rows)
         fixed (float* logitsPointer = logits)
         {
-            Native.ModelLogitsRun(Handle, in pinned.Value, rowsPointer, rows.Length, logitsPointer, logits.Length).ThrowIfFailed();
+            Native.ModelLogitsRun(Handle, in pinned.Value, rowsPointer, rows.Length, logitsPointer, logits.Length)
+                .ThrowIfFailed();
         }
     }
 
@@ -134,7 +139,8 @@ public sealed unsafe class Model : IDisposable
         fixed (double* lossPointer = lossSums)
         fixed (long* tokensPointer = tokens)
         {
-            Native.ModelLossRun(Handle, in pinned.Value, lossPointer, lossSums.Length, tokensPointer, tokens.Length).ThrowIfFailed();
+            Native.ModelLossRun(Handle, in pinned.Value, lossPointer, lossSums.Length, tokensPointer, tokens.Length)
+                .ThrowIfFailed();
         }
     }
 

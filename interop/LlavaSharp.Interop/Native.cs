@@ -20,7 +20,7 @@ internal static unsafe partial class Native
     /// <summary>Copies text that the engine owns.</summary>
     public static string Text(byte* text) => Utf8StringMarshaller.ConvertToManaged(text) ?? "";
 
-    /// <summary>Turns a failed status into its exception, with the engine's message. Call it on the thread of the failed call.</summary>
+    /// <summary>Turns a failed status into its exception, with the engine's message; on the thread of the failed call.</summary>
     public static void ThrowIfFailed(this EngineStatus status)
     {
         if (status != EngineStatus.Ok)

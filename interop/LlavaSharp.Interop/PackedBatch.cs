@@ -13,7 +13,10 @@ public sealed class PackedBatch
     /// <summary>[T] ids in 0 … V-1.</summary>
     public required ReadOnlyMemory<int> Tokens { get; init; }
 
-    /// <summary>[T] ids or <see cref="IgnoreLabel"/>, aligned with tokens: labels[t] is predicted at t-1 of the same sample. May be empty where no loss is asked for.</summary>
+    /// <summary>
+    /// [T] ids or <see cref="IgnoreLabel"/>, aligned with tokens: labels[t] is predicted at t-1 of the same sample. May be
+    /// empty where no loss is asked for.
+    /// </summary>
     public ReadOnlyMemory<int> Labels { get; init; }
 
     /// <summary>[T] rotary positions, from 0 in each sample.</summary>

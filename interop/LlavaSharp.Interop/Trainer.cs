@@ -59,7 +59,9 @@ public sealed unsafe class Trainer : IDisposable
     /// <param name="groups">Those that <see cref="SetGroups"/> used, in order.</param>
     /// <param name="maxGradientNorm">Clips by the global L2 norm as torch's clip_grad_norm_; 0 does not clip.</param>
     /// <returns>The global L2 norm of the gradients before clipping.</returns>
-    /// <exception cref="EngineException"><see cref="EngineStatus.Numeric"/> when the norm is not finite: nothing is updated.</exception>
+    /// <exception cref="EngineException">
+    /// <see cref="EngineStatus.Numeric"/> when the norm is not finite: nothing is updated.
+    /// </exception>
     public double Step(ReadOnlySpan<ParameterGroup> groups, double maxGradientNorm)
     {
         Native.Group[] native = new Native.Group[groups.Length];

@@ -38,11 +38,8 @@ public sealed class BindingsTests
     [Fact]
     public void The_library_exports_nothing_but_the_header()
     {
-        (string Name, bool Weak)[] exports = [.. new ElfFile(File.ReadAllBytes(LibraryPath)).Exports()];
-        Assert.NotEmpty(exports);
-        // Weak ones are instances of standard templates, which the standard library declares visible.
-        Assert.Empty(exports.Where(symbol => !symbol.Weak || symbol.Name.StartsWith("llv_", StringComparison.Ordinal))
-            .Select(symbol => symbol.Name).Except(Native.Exports));
+        ElfFile library = new(File.ReadAllBytes(LibraryPath));
+        Assert.Equal(Native.Exports.Order(StringComparer.Ordinal), library.Exports().Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -60,7 +57,8 @@ public sealed class BindingsTests
         foreach (Type managed in typeof(Native).GetNestedTypes().Where(type => type.IsValueType))
         {
             string[] fields = [.. managed.GetFields().Select(field => field.Name)];
-            Assert.Equal(fields, Native.Layout.Where(row => row.Struct == managed.Name && row.Field.Length > 0).Select(row => row.Field));
+            Assert.Equal(fields, Native.Layout
+                .Where(row => row.Struct == managed.Name && row.Field.Length > 0).Select(row => row.Field));
         }
     }
 
@@ -72,11 +70,12 @@ public sealed class BindingsTests
         Assert.Equal(SizeOf(typeof(Native.ModelConfig)), config.Size);
 
         Native.EngineOptionsInit(out Native.EngineOptions engine).ThrowIfFailed();
-        Assert.Equal((0, 0, 0), (engine.Device, engine.Index, engine.Threads));
-        Assert.Equal(new EngineOptions { Device = (Device)engine.Device, Index = engine.Index, Threads = engine.Threads }, new EngineOptions());
+        EngineOptions options = new();
+        Assert.Equal((engine.Device, engine.Index, engine.Threads), ((int)options.Device, options.Index, options.Threads));
 
         Native.TrainerOptionsInit(out Native.TrainerOptions trainer).ThrowIfFailed();
-        Assert.Equal(new TrainerOptions { Beta1 = trainer.Beta1, Beta2 = trainer.Beta2, Epsilon = trainer.Eps }, new TrainerOptions());
+        TrainerOptions adam = new();
+        Assert.Equal((trainer.Beta1, trainer.Beta2, trainer.Eps), (adam.Beta1, adam.Beta2, adam.Epsilon));
 
         Native.SamplingInit(out Native.Sampling sampling).ThrowIfFailed();
         SamplingOptions expected = new()
@@ -93,7 +92,8 @@ public sealed class BindingsTests
     private static object?[] Values(Native.ModelConfig config) =>
         [.. typeof(Native.ModelConfig).GetFields().Select(field => field.GetValue(config))];
 
-    private static int SizeOf(Type type) => (int)typeof(Unsafe).GetMethod(nameof(Unsafe.SizeOf))!.MakeGenericMethod(type).Invoke(null, null)!;
+    private static int SizeOf(Type type) =>
+        (int)typeof(Unsafe).GetMethod(nameof(Unsafe.SizeOf))!.MakeGenericMethod(type).Invoke(null, null)!;
 
     private static int OffsetOf(Type type, string field) => (int)Marshal.OffsetOf(type, field);
 }

@@ -3,7 +3,10 @@ using System.Text;
 
 namespace LlavaSharp.Interop.Tests;
 
-/// <summary>The parts of a 64-bit little-endian ELF file that the tests look at (System V ABI, "Object Files"; LSB 3.0 for versions).</summary>
+/// <summary>
+/// The parts of a 64-bit little-endian ELF file that the tests look at (System V ABI, "Object Files"; LSB 3.0, "Symbol
+/// Versioning").
+/// </summary>
 internal sealed class ElfFile
 {
     private const int DynamicSymbols = 11;
@@ -23,17 +26,17 @@ internal sealed class ElfFile
 
     public byte[] Bytes => _bytes;
 
-    /// <summary>Symbols that the file defines for others, each with whether it is weak.</summary>
-    public IEnumerable<(string Name, bool Weak)> Exports()
+    /// <summary>Symbols that the file defines for others.</summary>
+    public IEnumerable<string> Exports()
     {
         (long offset, long size, long strings) = Section(DynamicSymbols);
         for (long at = offset; at < offset + size; at += 24)
         {
-            int binding = _bytes[at + 4] >> 4;
-            bool defined = U16(at + 6) != 0;
-            if (defined && binding != 0)
+            bool isLocal = _bytes[at + 4] >> 4 == 0;
+            bool isDefined = U16(at + 6) != 0;
+            if (isDefined && !isLocal)
             {
-                yield return (Text(strings + U32(at)), binding == 2);
+                yield return Text(strings + U32(at));
             }
         }
     }
