@@ -85,8 +85,10 @@ HWY_INLINE float SumOver(int64_t count, Term term) {
 HWY_INLINE Float Exp(Float x) {
   const Floats d;
   const hn::RebindToSigned<Floats> di;
-  const auto in_range = hn::Ge(x, Constant(-87.3F));
-  x = hn::Min(hn::Max(x, Constant(-87.3F)), Constant(88.7F));
+  const auto too_small = hn::Lt(x, Constant(-87.3F));
+  // A NaN must come out as one, or a loss would look finite: where an operand is NaN, Min and Max
+  // give the second.
+  x = hn::Min(Constant(88.7F), hn::Max(Constant(-87.3F), x));
   const auto n = hn::Round(hn::Mul(x, Constant(1.44269504088896341F)));
   auto r =
       hn::NegMulAdd(n, Constant(0.693359375F), x);  // ln 2 in two parts: n times this is exact.
@@ -103,7 +105,7 @@ HWY_INLINE Float Exp(Float x) {
   const auto bias = hn::Set(di, 127);
   const auto scale1 = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(half, bias)));
   const auto scale2 = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::Sub(exponent, half), bias)));
-  return hn::IfThenElseZero(in_range, hn::Mul(hn::Mul(p, scale1), scale2));
+  return hn::IfThenZeroElse(too_small, hn::Mul(hn::Mul(p, scale1), scale2));
 }
 
 // s = 1 / (1 + e^-x), and 1 - s without cancellation.
