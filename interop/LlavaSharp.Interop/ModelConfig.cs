@@ -69,6 +69,12 @@ public sealed record ModelConfig
     /// <summary>Rotary base.</summary>
     public double RopeTheta { get; init; } = 10000;
 
+    /// <summary>
+    /// What rotary frequencies are rounded to: float32, but for a reference model that was cast as a whole to float16 or
+    /// bfloat16.
+    /// </summary>
+    public ElementType RopeType { get; init; } = ElementType.Float32;
+
     /// <summary>L: rows of one image, (S/p)² and one more when the class token is kept; 0 without a tower.</summary>
     public int ImageRows => VisionHidden == 0 || PatchSize == 0
         ? 0 : (ImageSize / PatchSize * (ImageSize / PatchSize)) + (VisionKeepClassToken ? 1 : 0);
@@ -97,6 +103,7 @@ public sealed record ModelConfig
         native.VisionNormEps = VisionNormEps;
         native.NormEps = NormEps;
         native.RopeTheta = RopeTheta;
+        native.RopeDtype = (int)RopeType;
         return native;
     }
 }

@@ -167,7 +167,7 @@ public enum Fill
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "fbe70ec1fdcbbf34126d293cdbc775370fd325a35edc3e37a7af8fadc9885a98";
+    public const string HeaderHash = "f192ff28f985f28029069c390a33bb86f399855fe6bc52972613af8f74cf3bca";
 
     public const int AbiVersion = 1;
 
@@ -248,7 +248,7 @@ internal static unsafe partial class Native
         ("Memory", "Peak", 32),
         ("Memory", "Resident", 40),
         ("Memory", "ResidentPeak", 48),
-        ("ModelConfig", "", 104),
+        ("ModelConfig", "", 112),
         ("ModelConfig", "Size", 0),
         ("ModelConfig", "VisionHidden", 8),
         ("ModelConfig", "VisionLayers", 12),
@@ -268,9 +268,11 @@ internal static unsafe partial class Native
         ("ModelConfig", "HeadDim", 68),
         ("ModelConfig", "Intermediate", 72),
         ("ModelConfig", "Vocabulary", 76),
-        ("ModelConfig", "VisionNormEps", 80),
-        ("ModelConfig", "NormEps", 88),
-        ("ModelConfig", "RopeTheta", 96),
+        ("ModelConfig", "RopeDtype", 80),
+        ("ModelConfig", "Reserved", 84),
+        ("ModelConfig", "VisionNormEps", 88),
+        ("ModelConfig", "NormEps", 96),
+        ("ModelConfig", "RopeTheta", 104),
         ("Parameter", "", 72),
         ("Parameter", "Name", 0),
         ("Parameter", "UnitKind", 8),
@@ -462,6 +464,12 @@ internal static unsafe partial class Native
 
         /// <summary>V.</summary>
         public int Vocabulary;
+
+        /// <summary>llv_dtype that rotary frequencies are rounded to.</summary>
+        public int RopeDtype;
+
+        /// <summary>0.</summary>
+        public int Reserved;
 
         /// <summary>LayerNorm epsilon. Default 1e-5.</summary>
         public double VisionNormEps;

@@ -49,10 +49,10 @@ struct Kernels {
                             const float* inverse_rms);
   // y = (x - mean) / √(var + eps) · w + b a row.
   void (*layer_norm_forward)(View y, View x, View weight, View bias, float eps);
-  // Rotates pairs (i, i + head_dim/2) of each head in place by position · theta^(-2i/head_dim);
-  // inverse for backward.
-  void (*rope)(View x, const int32_t* positions, int32_t heads, int32_t head_dim, double theta,
-               bool inverse);
+  // Rotates pairs (i, i + head_dim/2) of each head in place by position · frequencies[i]
+  // (frequencies [head_dim/2], a host array); inverse for backward.
+  void (*rope)(View x, const int32_t* positions, const float* frequencies, int32_t heads,
+               int32_t head_dim, bool inverse);
   // out [q rows, heads·head_dim]; log_sum_exp [q rows, heads] is kept for backward (may be empty
   // without one).
   void (*attention_forward)(View out, View log_sum_exp, View q, View k, View v,
@@ -99,6 +99,8 @@ struct Kernels {
 
 // The CPU table (Highway, instruction set chosen at run time).
 [[nodiscard]] const Kernels& cpu_kernels();
+// The instruction set that it chose, such as "AVX3". The text is static.
+[[nodiscard]] const char* cpu_simd_name();
 // The table for a device; throws LLV_UNSUPPORTED naming the device when this build has none.
 [[nodiscard]] const Kernels& kernels_for(int32_t device);
 

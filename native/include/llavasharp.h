@@ -38,7 +38,6 @@ extern "C" {
 #define LLV_IGNORE_LABEL (-100)
 /** The highest rank of a parameter. */
 #define LLV_RANK_MAX 4
-
 /** What a call came to. @see llv_error_message */
 enum llv_status_code {
   LLV_OK = 0,            /**< Done. */
@@ -199,6 +198,8 @@ typedef struct llv_model_config {
   int32_t head_dim;                /**< Even. Need not be D / heads. */
   int32_t intermediate;            /**< Width of the SwiGLU MLP. */
   int32_t vocabulary;              /**< V. */
+  int32_t rope_dtype;              /**< llv_dtype that rotary frequencies are rounded to. */
+  int32_t reserved;                /**< 0. */
   double vision_norm_eps;          /**< LayerNorm epsilon. Default 1e-5. */
   double norm_eps;                 /**< RMSNorm epsilon. Default 1e-5. */
   double rope_theta;               /**< Rotary base. Default 10000. */
@@ -243,7 +244,6 @@ LLV_API llv_status llv_model_config_init(llv_model_config* out_config);
 
 /** Fills in an empty batch. @thread any */
 LLV_API llv_status llv_batch_init(llv_batch* out_batch);
-
 /** Makes a model with all parameters zero and none trainable. */
 LLV_API llv_status llv_model_create(llv_engine* engine, const llv_model_config* config,
                                     llv_model** out_model);

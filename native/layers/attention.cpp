@@ -56,8 +56,8 @@ void project_all(Context context, const AttentionConfig& c, const AttentionWeigh
                  const Packing& packing, const AttentionSaved& s) {
   core::matmul_nt(s.qkv, s.normed, weights.qkv);
   const View rotated = s.qkv.col_range(0, query_width(c) + key_width(c));
-  context.kernels.rope(rotated, packing.positions, c.heads + c.kv_heads, c.head_dim, c.rope_theta,
-                       false);
+  context.kernels.rope(rotated, packing.positions, c.rope_frequencies, c.heads + c.kv_heads,
+                       c.head_dim, false);
 }
 
 // Keys and values of all rows, queries of the selected ones.
@@ -66,11 +66,12 @@ void project_selected(Context context, const AttentionConfig& c, const Attention
   const int64_t queries = query_width(c);
   const View kv = keys_values_of(c, s.qkv);
   core::matmul_nt(kv, s.normed, weight_rows(weights.qkv, queries, kv.cols));
-  context.kernels.rope(keys_of(c, kv), packing.positions, c.kv_heads, c.head_dim, c.rope_theta,
-                       false);
+  context.kernels.rope(keys_of(c, kv), packing.positions, c.rope_frequencies, c.kv_heads,
+                       c.head_dim, false);
   context.kernels.gather_rows(s.normed_rows, s.normed, selection.rows);
   core::matmul_nt(s.query, s.normed_rows, weight_rows(weights.qkv, 0, queries));
-  context.kernels.rope(s.query, selection.positions, c.heads, c.head_dim, c.rope_theta, false);
+  context.kernels.rope(s.query, selection.positions, c.rope_frequencies, c.heads, c.head_dim,
+                       false);
 }
 
 // Takes what backward reads, then what it does not, so that a rewind to `kept` frees the latter.
@@ -155,7 +156,7 @@ void attention_backward(Context context, const AttentionConfig& config,
 
   const View dnormed = context.arena.take(dx.rows, dx.cols);  // [T, D]
   const auto unrotate = [&](View x, const int32_t* positions, int32_t heads) {
-    context.kernels.rope(x, positions, heads, config.head_dim, config.rope_theta, true);
+    context.kernels.rope(x, positions, config.rope_frequencies, heads, config.head_dim, true);
   };
   if (selection == nullptr) {
     unrotate(dqkv.col_range(0, queries + key_width(config)), packing.positions,

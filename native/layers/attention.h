@@ -14,7 +14,7 @@ struct AttentionConfig {
   int32_t kv_heads;  // K
   int32_t head_dim;  // d
   double norm_eps;
-  double rope_theta;
+  const float* rope_frequencies;  // [d/2], the config's.
 };
 
 // Weights, or their gradients: then empty where frozen.

@@ -1,5 +1,6 @@
 #include "model/config.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
@@ -25,10 +26,38 @@ void check_positive(const char* name, double value) {
   }
 }
 
+// Rounds to a float of `bits` explicit mantissa bits and a least normal exponent.
+float round_to(float value, int bits, int least_exponent) {
+  const int exponent = std::max(std::ilogb(value), least_exponent);
+  const float quantum = std::ldexp(1.0F, exponent - bits);
+  return std::nearbyint(value / quantum) * quantum;
+}
+
+std::vector<float> make_rope_frequencies(const llv_model_config& c) {
+  std::vector<float> frequencies;
+  for (int32_t i = 0; i < c.head_dim; i += 2) {
+    const float exponent = static_cast<float>(i) / static_cast<float>(c.head_dim);
+    const double power = std::pow(c.rope_theta, static_cast<double>(exponent));
+    const float frequency = 1.0F / static_cast<float>(power);
+    switch (c.rope_dtype) {
+      case LLV_FLOAT16:
+        frequencies.push_back(round_to(frequency, 10, -14));
+        break;
+      case LLV_BFLOAT16:
+        frequencies.push_back(round_to(frequency, 7, -126));
+        break;
+      default:
+        frequencies.push_back(frequency);
+    }
+  }
+  return frequencies;
+}
+
 }  // namespace
 
 Config::Config(const llv_model_config& config) : config_(config) {
   check_decoder();
+  rope_frequencies_ = make_rope_frequencies(config_);
   if (config_.vision_hidden != 0) {
     check_tower();
   }
@@ -45,6 +74,7 @@ void Config::check_decoder() const {
   check_range("vocabulary", c.vocabulary, 1, kMaxVocabulary);
   check_positive("norm_eps", c.norm_eps);
   check_positive("rope_theta", c.rope_theta);
+  check_range("rope_dtype", c.rope_dtype, LLV_FLOAT32, LLV_BFLOAT16);
   if (c.head_dim % 2 != 0) {
     fail(LLV_SHAPE, "head_dim is %d: rotary positions need an even one", c.head_dim);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "include/llavasharp.h"
 
@@ -25,6 +26,9 @@ class Config {
   [[nodiscard]] int32_t vision_layers_run() const { return vision_layers_run_; }
   [[nodiscard]] int64_t query_width() const;      // H·d
   [[nodiscard]] int64_t key_value_width() const;  // 2·K·d: keys, then values.
+  // [head_dim/2] theta^(-2i/head_dim), in Hugging Face's float32 arithmetic, then rounded to
+  // rope_dtype.
+  [[nodiscard]] const float* rope_frequencies() const { return rope_frequencies_.data(); }
   // Linears in the projector: 0 for identity.
   [[nodiscard]] int32_t projector_linears() const;
 
@@ -32,6 +36,7 @@ class Config {
   void check_tower();
   void check_decoder() const;
   llv_model_config config_;
+  std::vector<float> rope_frequencies_;
   int32_t vision_layers_run_ = 0;
 };
 

@@ -12,7 +12,7 @@ layers::AttentionConfig attention_config(const Config& config) {
           .kv_heads = c.kv_heads,
           .head_dim = c.head_dim,
           .norm_eps = c.norm_eps,
-          .rope_theta = c.rope_theta};
+          .rope_frequencies = config.rope_frequencies()};
 }
 
 }  // namespace

@@ -6,14 +6,16 @@
 
 namespace llavasharp::backend::cpu {
 
+// simd_name.cpp
+[[nodiscard]] const char* simd_name();
 // norms.cpp
 void rms_norm_forward(View y, View x, View weight, float eps, float* inverse_rms);
 void rms_norm_backward(View dx, bool accumulate_dx, View dweight, View dy, View x, View weight,
                        const float* inverse_rms);
 void layer_norm_forward(View y, View x, View weight, View bias, float eps);
 // rope.cpp
-void rope(View x, const int32_t* positions, int32_t heads, int32_t head_dim, double theta,
-          bool inverse);
+void rope(View x, const int32_t* positions, const float* frequencies, int32_t heads,
+          int32_t head_dim, bool inverse);
 // attention.cpp
 void attention_forward(View out, View log_sum_exp, View q, View k, View v,
                        const AttentionShape& shape);

@@ -34,4 +34,8 @@ const Kernels& cpu_kernels() {
   return kTable;
 }
 
+const char* cpu_simd_name() {
+  return cpu::simd_name();
+}
+
 }  // namespace llavasharp::backend

@@ -1,7 +1,9 @@
-// Rotary position embedding, with Hugging Face's arithmetic: inverse frequencies and angles are
-// float32, their sines and cosines correctly rounded. All heads of a row share one table row.
+// Rotary position embedding, with Hugging Face's arithmetic: angles are float32, their sines and
+// cosines correctly rounded. All heads of a row share one table row.
+#include <algorithm>
 #include <cinttypes>
 #include <cmath>
+#include <span>
 #include <vector>
 
 #include "backend/cpu/checks.h"
@@ -59,55 +61,49 @@ namespace {
 struct RopeTable {
   std::vector<int32_t> positions;
   std::vector<float> values;  // [positions, 2, head_dim/2]: cosines, then sines.
-  int32_t head_dim = 0;
-  double theta = 0.0;
+  std::vector<float> frequencies;
   bool inverse = false;
 
-  [[nodiscard]] bool holds(const int32_t* wanted, int64_t count, int32_t dim, double base) const {
-    return head_dim == dim && theta == base &&
+  [[nodiscard]] bool holds(const int32_t* wanted, int64_t count, std::span<const float> by) const {
+    return std::ranges::equal(frequencies, by) &&
            std::equal(positions.begin(), positions.end(), wanted, wanted + count);
   }
 };
 
-void build(RopeTable& table, const int32_t* positions, int64_t count, int32_t head_dim,
-           double theta) {
-  const int64_t half = head_dim / 2;
-  std::vector<float> frequency(static_cast<size_t>(half));
-  for (int64_t i = 0; i < half; ++i) {
-    const float exponent = static_cast<float>(2 * i) / static_cast<float>(head_dim);
-    const auto power = static_cast<float>(std::pow(theta, static_cast<double>(exponent)));
-    frequency[static_cast<size_t>(i)] = 1.0F / power;
-  }
-  table.head_dim = 0;  // Holds nothing, should memory run out below.
+void build(RopeTable& table, const int32_t* positions, int64_t count,
+           std::span<const float> frequencies) {
+  const auto half = static_cast<int64_t>(frequencies.size());
+  const int64_t head_dim = 2 * half;
+  table.frequencies.clear();  // Holds nothing, should memory run out below.
   table.positions.assign(positions, positions + count);
   table.values.resize(static_cast<size_t>(count * head_dim));
   core::parallel_for(count, row_grain(32L * head_dim), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       float* values = table.values.data() + row * head_dim;
       for (int64_t i = 0; i < half; ++i) {
-        const float angle = static_cast<float>(positions[row]) * frequency[static_cast<size_t>(i)];
+        const float angle =
+            static_cast<float>(positions[row]) * frequencies[static_cast<size_t>(i)];
         values[i] = static_cast<float>(std::cos(static_cast<double>(angle)));
         values[half + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
       }
     }
   });
-  table.head_dim = head_dim;
-  table.theta = theta;
   table.inverse = false;
+  table.frequencies.assign(frequencies.begin(), frequencies.end());
 }
 
 }  // namespace
 
-void rope(View x, const int32_t* positions, int32_t heads, int32_t head_dim, double theta,
-          bool inverse) {
-  if (heads < 1 || head_dim < 2 || head_dim % 2 != 0 || !(theta > 0.0)) {
-    core::fail(LLV_INVALID, "rope: %d heads of %d with theta %g: the head size must be even", heads,
-               head_dim, theta);
+void rope(View x, const int32_t* positions, const float* frequencies, int32_t heads,
+          int32_t head_dim, bool inverse) {
+  if (heads < 1 || head_dim < 2 || head_dim % 2 != 0) {
+    core::fail(LLV_INVALID, "rope: %d heads of %d: the head size must be even", heads, head_dim);
   }
   require_shape("rope", "x", x, x.rows, static_cast<int64_t>(heads) * head_dim);
   thread_local RopeTable table;
-  if (!table.holds(positions, x.rows, head_dim, theta)) {
-    build(table, positions, x.rows, head_dim, theta);
+  const std::span<const float> wanted(frequencies, static_cast<size_t>(head_dim / 2));
+  if (!table.holds(positions, x.rows, wanted)) {
+    build(table, positions, x.rows, wanted);
   }
   if (table.inverse != inverse) {  // The inverse rotation has the opposite sines.
     for (int64_t row = 0; row < x.rows; ++row) {

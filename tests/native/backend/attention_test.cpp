@@ -11,6 +11,7 @@ namespace {
 using testing::expect_close;
 using testing::Matrix;
 using testing::message_of;
+using testing::on_every_target;
 using testing::tolerance;
 
 struct Case {
@@ -159,10 +160,8 @@ struct Results {
 
 class AttentionTest : public ::testing::TestWithParam<Case> {};
 
-TEST_P(AttentionTest, MatchesDefinition) {
-  Problem problem(GetParam());
-  problem.reference();
-  Results results(problem);
+void expect_reference(Problem& problem) {
+  const Results results(problem);
   const auto from = [](const std::vector<double>& values, int64_t cols) {
     return [&values, cols](int64_t row, int64_t col) {
       return values[static_cast<size_t>(row * cols + col)];
@@ -182,6 +181,12 @@ TEST_P(AttentionTest, MatchesDefinition) {
                                                                  (value ? problem.k_cols : 0))];
   };
   expect_close(results.dkv, dkv, 4.0 * bound, "dk, dv");
+}
+
+TEST_P(AttentionTest, MatchesDefinition) {
+  Problem problem(GetParam());
+  problem.reference();
+  on_every_target([&] { expect_reference(problem); });
 }
 
 TEST_P(AttentionTest, SameBytesForAnyThreadCount) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <hwy/highway.h>
 
 #include <cmath>
 #include <cstdint>
@@ -112,6 +113,18 @@ inline void expect_close(const Matrix& ours, const Reference& reference, double 
   EXPECT_LE(std::sqrt(error), bound * std::sqrt(norm) + floor) << what;
   EXPECT_LE(worst, 10.0 * bound * largest + floor) << what;
   EXPECT_TRUE(ours.gaps_untouched()) << what << " wrote outside its columns";
+}
+
+// Runs `test` once for every instruction set that the kernels were compiled for and this machine
+// has.
+inline void on_every_target(const std::function<void()>& test) {
+  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    const ::testing::ScopedTrace trace(__FILE__, __LINE__, hwy::TargetName(target));
+    hwy::SetSupportedTargetsForTest(target);
+    EXPECT_STREQ(cpu_simd_name(), hwy::TargetName(target));
+    test();
+  }
+  hwy::SetSupportedTargetsForTest(0);
 }
 
 // Runs `call` and returns the message of the core::Error it must throw.
