@@ -142,8 +142,10 @@ public static class TokenizerJson
                 var (left, right) = (piece.Text[..cut], piece.Text[cut..]);
                 if (normal.Contains(left) && normal.Contains(right))
                 {
-                    // No piece holds a space. A pair as an array is read only since version 0.20 of the library.
-                    json.WriteStringValue($"{left} {right}");
+                    json.WriteStartArray();
+                    json.WriteStringValue(left);
+                    json.WriteStringValue(right);
+                    json.WriteEndArray();
                 }
             }
         }

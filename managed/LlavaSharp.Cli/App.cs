@@ -1,0 +1,111 @@
+using System.CommandLine;
+using LlavaSharp.Cli.Commands;
+using LlavaSharp.Training;
+
+namespace LlavaSharp.Cli;
+
+/// <summary>
+/// The program behind the process: builds the verbs, runs one, and turns what it threw into one line and an exit code.
+/// A user's mistake never shows a stack trace; a fault of ours shows it only when LLAVASHARP_TRACE is set.
+/// </summary>
+internal static class App
+{
+    /// <summary>Runs a command line.</summary>
+    /// <param name="arguments">The arguments, without the program's name.</param>
+    /// <param name="output">Where results go.</param>
+    /// <param name="error">Where progress and errors go.</param>
+    /// <param name="cancellation">Asks the work to stop.</param>
+    /// <returns>The exit code.</returns>
+    public static int Run(string[] arguments, TextWriter output, TextWriter error, CancellationToken cancellation)
+    {
+        var shell = new Shell(output, error, cancellation);
+        try
+        {
+            return Invoke(arguments, shell);
+        }
+        catch (UserErrorException e)
+        {
+            error.WriteLine($"error: {OneLine(e.Message)}");
+            return ExitCode.UserError;
+        }
+        catch (OperationCanceledException)
+        {
+            error.WriteLine("stopped");
+            return ExitCode.Cancelled;
+        }
+#pragma warning disable CA1031 // The last line of defence: whatever it is, it becomes one line and an exit code.
+        catch (Exception e)
+        {
+            error.WriteLine($"internal error: {e.GetType().Name}: {OneLine(e.Message)}");
+            error.WriteLine(
+                Trace ? e.ToString() : "This is a fault of LlavaSharp. Run again with LLAVASHARP_TRACE=1 and report what it prints.");
+            return ExitCode.Internal;
+        }
+#pragma warning restore CA1031
+    }
+
+    /// <summary>Every verb, in the order that a new user meets them.</summary>
+    /// <param name="shell">What they talk to.</param>
+    /// <returns>The verbs.</returns>
+    internal static IReadOnlyList<Verb> Verbs(Shell shell) =>
+        [TrainCommand.Create(shell), GenerateCommand.Create(shell), ParityCommand.Create(shell)];
+
+    private static bool Trace => Environment.GetEnvironmentVariable("LLAVASHARP_TRACE") is { Length: > 0 } and not "0";
+
+    private static int Invoke(string[] arguments, Shell shell)
+    {
+        var verbs = Verbs(shell);
+        var help = new RootHelp(shell, verbs);
+        var root = new RootCommand("llavasharp");
+        foreach (var verb in verbs)
+        {
+            root.Add(verb.Command);
+        }
+
+        foreach (var option in root.Options)
+        {
+            option.Action = option switch
+            {
+                System.CommandLine.Help.HelpOption => help,
+                VersionOption => new VersionAction(shell),
+                _ => option.Action,
+            };
+        }
+
+        root.SetAction(help.Invoke);
+        var parsed = root.Parse(
+            arguments, new ParserConfiguration { ResponseFileTokenReplacer = null, EnablePosixBundling = false });
+        if (parsed.Action is not RootHelp)
+        {
+            ThrowIfWrong(parsed, root);
+        }
+
+        return parsed.Invoke(new InvocationConfiguration
+        {
+            EnableDefaultExceptionHandler = false,
+            ProcessTerminationTimeout = null,
+            Output = shell.Out,
+            Error = shell.Error,
+        });
+    }
+
+    private static void ThrowIfWrong(ParseResult parsed, RootCommand root)
+    {
+        var command = parsed.CommandResult.Command;
+        if (command.TreatUnmatchedTokensAsErrors && parsed.UnmatchedTokens is [var unknown, ..])
+        {
+            throw new UserErrorException(unknown.StartsWith('-')
+                ? $"unknown flag {unknown}{NearestName.Hint(unknown, command.Options.Concat(root.Options).Select(o => o.Name))}"
+                : command is RootCommand
+                    ? $"unknown verb '{unknown}'{NearestName.Hint(unknown, root.Subcommands.Select(c => c.Name))}"
+                    : $"'{unknown}' is one argument too many; see llavasharp {command.Name} --help");
+        }
+
+        if (parsed.Errors is [var first, ..])
+        {
+            throw new UserErrorException(first.Message);
+        }
+    }
+
+    private static string OneLine(string text) => string.Join(' ', text.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries));
+}

@@ -1,0 +1,76 @@
+using System.CommandLine;
+using LlavaSharp.Generation;
+
+namespace LlavaSharp.Cli.Commands;
+
+/// <summary>Asks a trained model about an image.</summary>
+internal static class GenerateCommand
+{
+    private const string Help = """
+        llavasharp generate --model DIR --prompt TEXT [--image FILE] [flags]
+
+        Asks the model in a Hugging Face LLaVA folder, such as stage 2 of llavasharp train writes, and
+        prints the answer as it comes. The image is made square as the model was trained
+        (image_aspect_ratio in its config.json).
+
+          --model DIR            the checkpoint
+          --prompt TEXT          the question
+          --image FILE           a PNG or JPEG; without it the question is text alone
+          --template NAME        conversation format [v1]
+          --temperature T        0 always takes the likeliest token; LLaVA's chat uses 0.2 [0]
+          --top_p P              draw from the likeliest tokens whose probabilities reach P [1]
+          --max_new_tokens N     longest answer [512]
+          --seed N               seed of the draws [0]
+
+          $ llavasharp generate --model finetune --image cat.jpg --prompt "What is the cat doing?"
+
+        """;
+
+    /// <summary>Makes the verb.</summary>
+    /// <param name="shell">What it talks to.</param>
+    /// <returns>The verb.</returns>
+    public static Verb Create(Shell shell)
+    {
+        var model = new Option<string>("--model") { Required = true };
+        var prompt = new Option<string>("--prompt") { Required = true };
+        var image = new Option<string?>("--image");
+        var template = new Option<string>("--template") { DefaultValueFactory = _ => "v1" };
+        var temperature = new Option<double>("--temperature");
+        var topP = new Option<double>("--top_p") { DefaultValueFactory = _ => 1 };
+        var longest = new Option<int>("--max_new_tokens") { DefaultValueFactory = _ => 512 };
+        var seed = new Option<long>("--seed");
+        var command = new Command("generate", "ask about an image") { model, prompt, image, template, temperature, topP, longest, seed };
+        command.SetAction(parsed => Run(
+            shell,
+            parsed.GetRequiredValue(model),
+            parsed.GetRequiredValue(prompt),
+            parsed.GetValue(image),
+            parsed.GetValue(template)!,
+            new GenerationOptions
+            {
+                Temperature = Checked("--temperature", parsed.GetValue(temperature), 0, double.MaxValue),
+                TopP = Checked("--top_p", parsed.GetValue(topP), double.Epsilon, 1),
+                MaxNewTokens = (int)Checked("--max_new_tokens", parsed.GetValue(longest), 1, 1 << 20),
+                Seed = parsed.GetValue(seed),
+            }));
+        return new(
+            command,
+            "answers a question about an image",
+            "llavasharp generate --model finetune --image cat.jpg --prompt \"What is this?\"",
+            Help);
+    }
+
+    private static int Run(Shell shell, string folder, string prompt, string? image, string template, GenerationOptions options)
+    {
+        using var chat = new ChatModel(folder, template);
+        chat.Stream(prompt, image, options, shell.Out.Write, shell.Cancellation);
+        shell.Out.WriteLine();
+        return ExitCode.Ok;
+    }
+
+    private static double Checked(string flag, double value, double low, double high) =>
+        value >= low && value <= high
+            ? value
+            : throw new UserErrorException(FormattableString.Invariant(
+                $"{flag} {value}: expected a number {(high == double.MaxValue ? $"of at least {low}" : low == double.Epsilon ? $"above 0, at most {high}" : $"from {low} to {high}")}"));
+}

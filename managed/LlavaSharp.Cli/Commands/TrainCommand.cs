@@ -1,0 +1,81 @@
+using System.CommandLine;
+using System.Globalization;
+using LlavaSharp.Training;
+
+namespace LlavaSharp.Cli.Commands;
+
+/// <summary>Trains a stage of the recipe. Its flags are the recipe's, read as Hugging Face's parser reads them.</summary>
+internal static class TrainCommand
+{
+    private const string Introduction = """
+        llavasharp train --FLAG VALUE …
+
+        Trains one stage of the LLaVA-1.5 recipe, with the recipe's own flags.
+
+        Stage 1 aligns: the language model and the vision tower are frozen, the projector learns from
+        captions. It writes mm_projector.bin and config.json.
+
+          $ llavasharp train --tune_mm_mlp_adapter True --version plain \
+              --model_name_or_path vicuna-7b-v1.5 --vision_tower clip-vit-large-patch14-336 \
+              --data_path blip_laion_cc_sbu_558k.json --image_folder images --learning_rate 1e-3 \
+              --per_device_train_batch_size 32 --warmup_ratio 0.03 --model_max_length 2048 \
+              --output_dir pretrain
+
+        Stage 2 instructs: projector and language model learn from conversations. It writes a Hugging
+        Face LLaVA folder, which llavasharp generate and transformers open.
+
+          $ llavasharp train --version v1 --image_aspect_ratio pad --group_by_modality_length True \
+              --model_name_or_path vicuna-7b-v1.5 --vision_tower clip-vit-large-patch14-336 \
+              --pretrain_mm_mlp_adapter pretrain/mm_projector.bin --data_path mix665k.json \
+              --image_folder data --learning_rate 2e-5 --per_device_train_batch_size 16 \
+              --warmup_ratio 0.03 --model_max_length 2048 --output_dir finetune
+
+        Every run also leaves train_config.json (what was really used), log.jsonl, trainer_state.json
+        and report.html. Ctrl-C stops it; only the log remains then. It stops at the first sample
+        that cannot be read, and names it.
+
+        Booleans: --flag, --flag True, --flag False, --no_flag.
+
+        """;
+
+    /// <summary>Makes the verb.</summary>
+    /// <param name="shell">What it talks to.</param>
+    /// <returns>The verb.</returns>
+    public static Verb Create(Shell shell)
+    {
+        var command = new Command("train", "train a stage") { TreatUnmatchedTokensAsErrors = false };
+        command.SetAction(parsed => Run(shell, parsed.UnmatchedTokens));
+        return new(
+            command,
+            "trains stage 1 (the projector) or stage 2 (all but the vision tower)",
+            "llavasharp train --model_name_or_path vicuna --vision_tower clip --data_path data.json …",
+            Introduction + Flags());
+    }
+
+    private static int Run(Shell shell, IReadOnlyList<string> arguments)
+    {
+        var (options, notes) = TrainOptionsParser.Parse(arguments);
+        var progress = shell.Progress();
+        foreach (var note in notes)
+        {
+            progress.Note($"note: {note}");
+        }
+
+        var result = FineTune.Run(options, progress, shell.Cancellation);
+        shell.Out.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"trained {result.Steps.Count} updates in {result.Seconds:0.0} s, mean loss {result.MeanLoss:0.0000}, last {result.Losses[^1]:0.0000}"));
+        return ExitCode.Ok;
+    }
+
+    private static string Flags()
+    {
+        var defaults = new TrainOptions();
+        return string.Concat(TrainFlags.All.Select(f =>
+        {
+            var value = f.Read?.Invoke(defaults);
+            var text = value is null ? "" : $" [{Convert.ToString(value, CultureInfo.InvariantCulture)}]";
+            return $"  --{f.Name}\n      {f.Help}{text}\n";
+        }));
+    }
+}

@@ -1,0 +1,36 @@
+using System.Globalization;
+using LlavaSharp.Training;
+
+namespace LlavaSharp.Cli;
+
+/// <summary>Puts an update into words. Speeds are averages since the run began, so that the line does not flicker.</summary>
+internal sealed class ProgressText
+{
+    private double _seconds, _waited;
+    private long _samples, _tokens;
+
+    /// <summary>Counts an update.</summary>
+    public void Add(StepRecord step)
+    {
+        _seconds += step.Seconds;
+        _waited += step.DataWaitSeconds;
+        _samples += step.Samples;
+        _tokens += step.Tokens;
+    }
+
+    /// <summary>The line for the update counted last.</summary>
+    public string Line(StepRecord step)
+    {
+        var seconds = Math.Max(_seconds, 1e-9);
+        var left = TimeSpan.FromSeconds(seconds / step.Step * (step.TotalSteps - step.Step));
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{step.Step}/{step.TotalSteps}  loss {step.Loss:0.0000}  lr {step.LearningRate:0.00e0}  {_samples / seconds:0.0} samples/s  "
+            + $"{_tokens / seconds:0} tokens/s  {step.ResidentBytes / 1048576.0:0} MiB  data wait {100 * _waited / seconds:0} %  ETA {Eta(left)}");
+    }
+
+    private static string Eta(TimeSpan left) =>
+        left.TotalHours >= 1
+            ? string.Create(CultureInfo.InvariantCulture, $"{(int)left.TotalHours}:{left.Minutes:00}:{left.Seconds:00}")
+            : string.Create(CultureInfo.InvariantCulture, $"{left.Minutes}:{left.Seconds:00}");
+}

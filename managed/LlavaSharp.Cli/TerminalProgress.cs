@@ -1,0 +1,71 @@
+using System.Diagnostics;
+using LlavaSharp.Training;
+using Spectre.Console;
+
+namespace LlavaSharp.Cli;
+
+/// <summary>Progress for a terminal: one line, redrawn at most ten times a second; notes scroll by above it.</summary>
+internal sealed class TerminalProgress(IAnsiConsole console) : IProgressSink
+{
+    private const int BarWidth = 20;
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
+
+    private readonly Stopwatch _clock = new();
+    private ProgressText _text = new();
+    private string _name = "";
+    private string _line = "";
+
+    public void Note(string line) => Above(Markup.Escape(line));
+
+    public void Warn(string line) => Above($"[yellow]warning:[/] {Markup.Escape(line)}");
+
+    public void Begin(string name, int totalSteps)
+    {
+        (_name, _text, _line) = (name, new(), "");
+        _clock.Reset();
+    }
+
+    public void Step(StepRecord step)
+    {
+        _text.Add(step);
+        if (_clock.IsRunning && _clock.Elapsed < Pause && step.Step != step.TotalSteps)
+        {
+            return;
+        }
+
+        _clock.Restart();
+        var done = (int)((long)BarWidth * step.Step / step.TotalSteps);
+        var bar = $"[green]{new string('━', done)}[/][grey]{new string('━', BarWidth - done)}[/]";
+        var room = Math.Max(20, console.Profile.Width - BarWidth - _name.Length - 4);
+        var text = _text.Line(step);
+        _line = $"{Markup.Escape(_name)} {bar} {Markup.Escape(text.Length > room ? text[..room] : text)}";
+        Redraw();
+    }
+
+    public void End()
+    {
+        if (_line.Length > 0)
+        {
+            console.WriteLine();
+            _line = "";
+        }
+    }
+
+    private void Above(string markup)
+    {
+        Clear();
+        console.MarkupLine(markup);
+        if (_line.Length > 0)
+        {
+            console.Markup(_line);
+        }
+    }
+
+    private void Redraw()
+    {
+        Clear();
+        console.Markup(_line);
+    }
+
+    private void Clear() => console.Write(new ControlCode("\r\u001b[2K"));
+}

@@ -1,0 +1,59 @@
+using LlavaSharp.Data;
+using LlavaSharp.Imaging;
+using LlavaSharp.Templates;
+using LlavaSharp.Tokenization;
+
+namespace LlavaSharp.Training;
+
+/// <summary>LLaVA's data file and image folder as training samples. Safe from several threads.</summary>
+/// <param name="dataset">The data file; must outlive this.</param>
+/// <param name="path">Its path, for messages.</param>
+/// <param name="imageFolder">Where image paths start; null when no sample may have an image.</param>
+/// <param name="tokenizer">The model's tokenizer.</param>
+/// <param name="template">The conversation format.</param>
+/// <param name="processor">The tower's pixels.</param>
+/// <param name="mode">How images become square.</param>
+public sealed class LlavaTrainingSource(
+    SampleDataset dataset,
+    string path,
+    string? imageFolder,
+    LlavaTokenizer tokenizer,
+    ConversationTemplate template,
+    ImageProcessor processor,
+    ImageAspectRatio mode) : ITrainingSource
+{
+    /// <inheritdoc/>
+    public int Count => dataset.Count;
+
+    /// <inheritdoc/>
+    public int ModalityLength(int index) => dataset.ModalityLength(index);
+
+    /// <inheritdoc/>
+    public PreparedSample Load(int index)
+    {
+        try
+        {
+            var sample = dataset[index];
+            var name = sample.Id is null ? $"sample {index}" : $"sample {index} (id \"{sample.Id}\")";
+            return new(index, name, PromptBuilder.Build(template, tokenizer, sample, index), Pixels(sample, index));
+        }
+        catch (UserErrorException e)
+        {
+            var prefix = $"sample {index}: ";
+            var reason = e.Message.StartsWith(prefix, StringComparison.Ordinal) ? e.Message[prefix.Length..] : e.Message;
+            throw new UserErrorException($"{path}: sample {index}: {reason}", e);
+        }
+    }
+
+    private float[]? Pixels(Sample sample, int index)
+    {
+        if (sample.Image is null)
+        {
+            return null;
+        }
+
+        return imageFolder is null
+            ? throw new UserErrorException($"it has an image \"{sample.Image}\", but no --image_folder is given")
+            : processor.Process(ImageDecoder.Load(ImagePaths.Resolve(imageFolder, sample.Image, index)), mode);
+    }
+}

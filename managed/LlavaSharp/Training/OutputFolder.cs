@@ -1,0 +1,38 @@
+namespace LlavaSharp.Training;
+
+/// <summary>Guards the folder a run writes into, before the run begins.</summary>
+public static class OutputFolder
+{
+    /// <summary>Makes the folder and proves that it can be written into.</summary>
+    /// <param name="path">The folder.</param>
+    /// <param name="overwrite">Whether it may hold files already. They stay, unless the run writes their names.</param>
+    /// <param name="flag">The flag that names the folder, for messages.</param>
+    /// <param name="overwriteFlag">The flag that allows a non-empty one, for messages.</param>
+    /// <exception cref="UserErrorException">It holds files, is a file, or cannot be written into.</exception>
+    public static void Prepare(string path, bool overwrite, string flag = "--output_dir", string overwriteFlag = "--overwrite_output_dir True")
+    {
+        if (File.Exists(path))
+        {
+            throw new UserErrorException($"{flag} {path} is a file; name a folder");
+        }
+
+        try
+        {
+            if (!overwrite && Directory.Exists(path) && Directory.EnumerateFileSystemEntries(path).Any())
+            {
+                throw new UserErrorException($"{flag} {path} is not empty; choose another folder or pass {overwriteFlag}");
+            }
+
+            Directory.CreateDirectory(path);
+            var probe = Path.Combine(path, $".probe-{Guid.NewGuid():N}");
+            using (new FileStream(probe, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose))
+            {
+                // Only that it can be made matters; closing removes it.
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UserErrorException($"cannot write into {flag} {path}: {e.Message}", e);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+using LlavaSharp.Interop;
+
+namespace LlavaSharp.Training;
+
+/// <summary>
+/// The recipe's optimizer groups: decayed and undecayed parameters (biases and norms), and the same two for the projector
+/// when it has its own learning rate.
+/// </summary>
+public sealed class ParameterGroups
+{
+    private readonly (double LearningRate, double WeightDecay)[] _groups;
+
+    /// <summary>Assigns every row of a model's parameter table.</summary>
+    /// <param name="parameters">The table.</param>
+    /// <param name="options">Learning rates and decay.</param>
+    public ParameterGroups(IReadOnlyList<ParameterInfo> parameters, TrainOptions options)
+    {
+        var (rate, decay) = (options.LearningRate, options.WeightDecay);
+        _groups = options.MmProjectorLr is { } own
+            ? [(rate, decay), (rate, 0), (own, decay), (own, 0)]
+            : [(rate, decay), (rate, 0)];
+        Assignment = [.. parameters.Select(p =>
+            (p.Decay ? 0 : 1) + (options.MmProjectorLr is not null && p.Kind == UnitKinds.Projector ? 2 : 0))];
+    }
+
+    /// <summary>Group of each row.</summary>
+    public int[] Assignment { get; }
+
+    /// <summary>What each group uses in one update.</summary>
+    /// <param name="factor">The schedule's factor.</param>
+    /// <returns>The groups, in order.</returns>
+    public ParameterGroup[] At(double factor) => [.. _groups.Select(g => new ParameterGroup(g.LearningRate * factor, g.WeightDecay))];
+}

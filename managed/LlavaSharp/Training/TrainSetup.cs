@@ -1,0 +1,167 @@
+using LlavaSharp.Checkpoints;
+using LlavaSharp.Data;
+using LlavaSharp.Imaging;
+using LlavaSharp.Templates;
+using LlavaSharp.Tokenization;
+
+namespace LlavaSharp.Training;
+
+/// <summary>
+/// Everything of a run that can be wrong before it starts: opened, read and checked here, so that no hour of training is lost to
+/// a misspelt path or to a result that cannot be written.
+/// </summary>
+public sealed class TrainSetup : IDisposable
+{
+    private readonly SampleDataset _dataset;
+
+    private TrainSetup(TrainOptions options)
+    {
+        Options = options;
+        ModelFolder = Folder("model_name_or_path", options.ModelNameOrPath);
+        var dataPath = options.DataPath ?? throw Missing("data_path", "the training file in LLaVA's layout");
+        var output = options.OutputDir ?? throw Missing("output_dir", "a folder for the result");
+        Template = FindTemplate(options);
+        IsLlavaFolder = LlavaConfig.IsLlavaFolder(ModelFolder);
+        Parts = FindParts(options, ModelFolder, IsLlavaFolder);
+        Config = ModelLoader.ReadConfig(Parts);
+        CheckConfig(options, Config);
+        Tokenizer = LlavaTokenizer.Load(ModelFolder);
+        ModelLoader.CheckVocabulary(Config, Tokenizer);
+        Processor = ImageProcessorConfig.Load(Parts.ClipFolder ?? ModelFolder);
+        CheckImages(options, Processor, Config);
+        CheckFile("pretrain_mm_mlp_adapter", options.PretrainMmMlpAdapter);
+        _dataset = SampleDataset.Open(dataPath);
+        try
+        {
+            Source = new LlavaTrainingSource(
+                _dataset, dataPath, options.ImageFolder, Tokenizer, Template, new ImageProcessor(Processor),
+                options.ImageAspectRatio == "pad" ? ImageAspectRatio.Pad : ImageAspectRatio.Square);
+            Plan = TrainingPlan.Create(Source.Count, options);
+            Source.Load(0);
+            OutputFolder.Prepare(output, options.OverwriteOutputDir);
+        }
+        catch
+        {
+            _dataset.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>What was asked for.</summary>
+    public TrainOptions Options { get; }
+
+    /// <summary>The language model's, or the LLaVA checkpoint's, folder.</summary>
+    public string ModelFolder { get; }
+
+    /// <summary>Whether the model folder is a whole LLaVA checkpoint.</summary>
+    public bool IsLlavaFolder { get; }
+
+    /// <summary>Where its weights come from.</summary>
+    public ModelParts Parts { get; }
+
+    /// <summary>Shape of the model.</summary>
+    public LlavaConfig Config { get; }
+
+    /// <summary>The language model's tokenizer.</summary>
+    public LlavaTokenizer Tokenizer { get; }
+
+    /// <summary>The conversation format.</summary>
+    public ConversationTemplate Template { get; }
+
+    /// <summary>How images become pixels.</summary>
+    public ImageProcessorConfig Processor { get; }
+
+    /// <summary>The samples.</summary>
+    public LlavaTrainingSource Source { get; }
+
+    /// <summary>How long the run is.</summary>
+    public TrainingPlan Plan { get; }
+
+    /// <summary>Opens and checks everything.</summary>
+    /// <param name="options">What was asked for.</param>
+    /// <returns>The setup; the output folder exists and can be written into.</returns>
+    /// <exception cref="UserErrorException">Something does not fit; the message says what, with the flag.</exception>
+    public static TrainSetup Open(TrainOptions options) => new(options);
+
+    /// <inheritdoc/>
+    public void Dispose() => _dataset.Dispose();
+
+    private static void CheckConfig(TrainOptions options, LlavaConfig config)
+    {
+        config.CheckContext(options.ModelMaxLength);
+        if (!options.TuneMmMlpAdapter && !HuggingFaceLlavaWriter.CanExport(config, out var reason))
+        {
+            throw new UserErrorException(reason);
+        }
+
+        if (options.TuneMmMlpAdapter && config.Projector.Depth == 0)
+        {
+            throw new UserErrorException("--mm_projector_type identity has nothing to train in stage 1");
+        }
+    }
+
+    private static void CheckImages(TrainOptions options, ImageProcessorConfig processor, LlavaConfig config)
+    {
+        if (processor.Size != config.Vision!.ImageSize)
+        {
+            throw new UserErrorException(
+                $"the image processor makes {processor.Size} pixels a side, but the vision tower reads {config.Vision.ImageSize}");
+        }
+
+        if (options.ImageFolder is { } images && !Directory.Exists(images))
+        {
+            throw new UserErrorException($"--image_folder {images} does not exist");
+        }
+    }
+
+    private static ConversationTemplate FindTemplate(TrainOptions options) => (options.Version, options.Template) switch
+    {
+        (not null, not null) => throw new UserErrorException(
+            "--version and --template both name a conversation template, and their texts differ; give one"),
+        (null, { } name) => ConversationTemplates.Get(name, TemplateDialect.Itrex),
+        ({ } name, null) => ConversationTemplates.Get(name),
+        _ => ConversationTemplates.Get(options.TuneMmMlpAdapter ? "plain" : "v1"),
+    };
+
+    private static ModelParts FindParts(TrainOptions options, string modelFolder, bool isLlava)
+    {
+        var projector = options.MmProjectorType is null ? ProjectorType.Mlp2 : ProjectorType.Parse(options.MmProjectorType);
+        if (isLlava && options.VisionTower is not null)
+        {
+            throw new UserErrorException(
+                $"--vision_tower {options.VisionTower}: {modelFolder} is a LLaVA checkpoint with a tower of its own; leave the flag out");
+        }
+
+        if (isLlava && projector != ProjectorType.Mlp2)
+        {
+            throw new UserErrorException($"--mm_projector_type {projector}: {modelFolder} is a LLaVA checkpoint, whose projector is mlp2x_gelu");
+        }
+
+        return new()
+        {
+            LanguageFolder = modelFolder,
+            ClipFolder = isLlava ? null : Folder("vision_tower", options.VisionTower),
+            ProjectorFile = options.PretrainMmMlpAdapter,
+            Projector = projector,
+            FeatureLayer = options.MmVisionSelectLayer,
+            KeepClassToken = options.MmVisionSelectFeature is { } feature ? feature == "cls_patch" : null,
+            ImageAspectRatio = options.ImageAspectRatio,
+            Seed = options.Seed,
+        };
+    }
+
+    private static string Folder(string flag, string? path) =>
+        path is null ? throw Missing(flag, "a folder in Hugging Face's layout")
+        : Directory.Exists(path) ? path
+        : throw new UserErrorException($"--{flag} {path} does not exist; name a folder on this machine (nothing is downloaded)");
+
+    private static void CheckFile(string flag, string? path)
+    {
+        if (path is not null && !File.Exists(path))
+        {
+            throw new UserErrorException($"--{flag} {path} does not exist");
+        }
+    }
+
+    private static UserErrorException Missing(string flag, string what) => new($"--{flag} is missing: {what}");
+}

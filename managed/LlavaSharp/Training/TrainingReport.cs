@@ -1,0 +1,50 @@
+using System.Globalization;
+using LlavaSharp.Reporting;
+
+namespace LlavaSharp.Training;
+
+/// <summary>The page that <c>train</c> leaves: what the run was, where the loss went, how fast it was.</summary>
+public static class TrainingReport
+{
+    /// <summary>Builds the page.</summary>
+    /// <param name="name">What the run was, such as "Stage 1: feature alignment".</param>
+    /// <param name="result">Its updates.</param>
+    /// <param name="facts">Rows of the settings table.</param>
+    /// <returns>HTML.</returns>
+    public static string Build(string name, TrainingResult result, IEnumerable<(string Name, string Value)> facts)
+    {
+        var steps = result.Steps;
+        var x = steps.Select(s => (double)s.Step).ToArray();
+        ChartSeries Curve(string label, Func<StepRecord, double> of) => new(label, x, [.. steps.Select(of)]);
+        double samples = steps.Sum(s => (double)s.Samples), tokens = steps.Sum(s => (double)s.Tokens);
+        var seconds = Math.Max(result.Seconds, 1e-9);
+        return new HtmlReport(name, Text($"{steps.Count} updates, {samples:0} samples, {Duration(seconds)}"))
+            .Tiles(
+            [
+                ("first loss", Text($"{steps.Select(s => s.Loss).FirstOrDefault(double.IsFinite, double.NaN):0.000}")),
+                ("loss, last tenth", Text($"{Tail(steps):0.000}")),
+                ("samples a second", Text($"{samples / seconds:0.0}")),
+                ("tokens a second", Text($"{tokens / seconds:0}")),
+                ("waited for data", Text($"{100 * steps.Sum(s => s.DataWaitSeconds) / seconds:0} %")),
+                ("memory, MiB", Text($"{steps.Max(s => s.ResidentBytes) / 1048576.0:0}")),
+            ])
+            .BeginGrid()
+            .Chart("Loss", "update", [Curve("loss", s => s.Loss)])
+            .Chart("Learning rate", "update", [Curve("learning rate", s => s.LearningRate)], fromZero: true)
+            .Chart("Gradient norm", "update", [Curve("gradient norm", s => s.GradientNorm)], fromZero: true)
+            .Chart("Throughput", "update", [Curve("tokens a second", s => s.TokensPerSecond)], fromZero: true)
+            .EndGrid()
+            .Heading("Settings")
+            .Table(["setting", "value"], facts.Select(f => new[] { f.Name, f.Value }))
+            .ToString();
+    }
+
+    private static double Tail(IReadOnlyList<StepRecord> steps) =>
+        steps.Skip(steps.Count - Math.Max(1, steps.Count / 10)).Select(s => s.Loss).Where(double.IsFinite).DefaultIfEmpty(double.NaN).Average();
+
+    private static string Duration(double seconds) => seconds < 90
+        ? Text($"{seconds:0.0} seconds")
+        : Text($"{Math.Floor(seconds / 60):0} min {seconds % 60:0} s");
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}
