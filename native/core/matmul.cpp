@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/gemm.h"
 #include "core/libtorch.h"
 
 namespace llavasharp::core {
@@ -76,6 +77,15 @@ void multiply(const Product& product, const View& out, const View& a, const View
     if (accumulate == Accumulate::kNo) {
       zero(out);
     }
+    return;
+  }
+  if (gemm_pays(product.m, product.n, product.k)) {
+    gemm({.out = out,
+          .a = a,
+          .b = b,
+          .transpose_a = product.transpose_a,
+          .transpose_b = product.transpose_b,
+          .accumulate = accumulate == Accumulate::kYes});
     return;
   }
   const Tensor out_tensor = borrow(out, false);

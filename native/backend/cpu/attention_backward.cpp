@@ -8,17 +8,27 @@
 #include "backend/cpu/attention_shape.h"
 #include "backend/cpu/checks.h"
 #include "backend/cpu/cpu_kernels.h"
-#include "backend/cpu/scratch.h"
 #include "core/parallel.h"
+#include "core/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/attention_backward.cpp"
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 
-#include "backend/cpu/tile-inl.h"
+#include "backend/cpu/simd-inl.h"
+#include "core/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace llavasharp::backend::cpu::HWY_NAMESPACE {
+
+using core::HWY_NAMESPACE::kStrip;
+using core::HWY_NAMESPACE::Left;
+using core::HWY_NAMESPACE::MultiplyStrip;
+using core::HWY_NAMESPACE::PackRows;
+using core::HWY_NAMESPACE::PackTransposed;
+using core::HWY_NAMESPACE::RoundUp;
+using core::HWY_NAMESPACE::Tile;
+using core::HWY_NAMESPACE::UnpackRows;
 
 constexpr int64_t kQueryRows = 48;  // A block of queries: whole strips.
 constexpr int64_t kKeyCols = 96;    // A block of keys: whole strips and whole vectors.
@@ -147,9 +157,9 @@ HWY_INLINE BackwardTask PrepareBackwardTask(const AttentionOperands& views,
   const int64_t keys = shape.k_count[sample];
   const int64_t key_stride = RoundUp(keys, 16);
   const int64_t blocks = RoundUp(keys, kKeyCols);
-  float* scratch =
-      thread_scratch(2 * dim * key_stride + (keys + 2 * blocks + 3 * kQueryRows) * wide +
-                     2 * kQueryRows * kKeyCols);
+  float* scratch = core::thread_scratch(
+      core::Scratch::kPart, 2 * dim * key_stride + (keys + 2 * blocks + 3 * kQueryRows) * wide +
+                                2 * kQueryRows * kKeyCols);
   const auto take = [&scratch](int64_t rows, int64_t stride) {
     const Tile tile{scratch, stride};
     scratch += rows * stride;

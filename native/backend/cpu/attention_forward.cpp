@@ -10,17 +10,27 @@
 #include "backend/cpu/attention_shape.h"
 #include "backend/cpu/checks.h"
 #include "backend/cpu/cpu_kernels.h"
-#include "backend/cpu/scratch.h"
 #include "core/parallel.h"
+#include "core/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/attention_forward.cpp"
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 
-#include "backend/cpu/tile-inl.h"
+#include "backend/cpu/simd-inl.h"
+#include "core/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace llavasharp::backend::cpu::HWY_NAMESPACE {
+
+using core::HWY_NAMESPACE::kStrip;
+using core::HWY_NAMESPACE::Left;
+using core::HWY_NAMESPACE::MultiplyStrip;
+using core::HWY_NAMESPACE::PackRows;
+using core::HWY_NAMESPACE::PackTransposed;
+using core::HWY_NAMESPACE::RoundUp;
+using core::HWY_NAMESPACE::Tile;
+using core::HWY_NAMESPACE::UnpackRows;
 
 constexpr int64_t kQueryBlock = 48;  // Whole strips.
 constexpr int64_t kKeyBlock = 128;   // Whole vectors.
@@ -131,7 +141,8 @@ HWY_INLINE void RunForwardTask(const AttentionOperands& views, const AttentionSh
   const int64_t keys = shape.k_count[sample];
   const int64_t key_stride = RoundUp(keys, 16);
   float* scratch =
-      thread_scratch(dim * key_stride + (keys + 2 * kQueryBlock) * wide + kStrip * kKeyBlock);
+      core::thread_scratch(core::Scratch::kPart,
+                           dim * key_stride + (keys + 2 * kQueryBlock) * wide + kStrip * kKeyBlock);
   const auto take = [&scratch](int64_t rows, int64_t stride) {
     const Tile tile{scratch, stride};
     scratch += rows * stride;

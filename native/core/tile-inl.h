@@ -1,6 +1,6 @@
-// Small matrix products on tiles that are in cache: attention is made of them. The left operand is
-// read a float at a time, and multiplies whole vectors of the right one, whose rows are padded to
-// vectors. Six rows by a panel of vectors is what the registers hold.
+// Small matrix products on tiles that are in cache: large products and attention are made of them.
+// The left operand is read a float at a time, and multiplies whole vectors of the right one, whose
+// rows are padded to vectors. Six rows by a panel of vectors is what the registers hold.
 #if defined(LLAVASHARP_TILE_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef LLAVASHARP_TILE_INL_H
 #undef LLAVASHARP_TILE_INL_H
@@ -10,10 +10,10 @@
 
 #include <algorithm>
 
-#include "backend/cpu/simd-inl.h"
+#include "core/vector-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace llavasharp::backend::cpu::HWY_NAMESPACE {
+namespace llavasharp::core::HWY_NAMESPACE {
 
 constexpr int64_t kStrip = 6;  // Rows of a product.
 // Vectors of a panel: 32 registers hold 6 x 4 sums, 16 hold 6 x 2.
@@ -25,7 +25,8 @@ HWY_INLINE int64_t RoundUp(int64_t value, int64_t multiple) {
 
 enum class Left { kRows, kColumns };
 
-// An operand of a tile product: a matrix in memory, by its first element and row stride.
+// An operand of a tile product: a matrix in memory, by its first element and row stride. The right
+// operand starts on a vector's alignment, and so does each of its rows.
 struct Tile {
   float* data;
   int64_t stride;
@@ -42,7 +43,8 @@ HWY_INLINE void MultiplyPanel(Tile out, Tile a, Tile b, int64_t depth, bool accu
   for (int row = 0; row < kStrip; ++row) {
     HWY_UNROLL(4)
     for (int v = 0; v < kVectors; ++v) {
-      sum[row][v] = accumulate ? hn::Load(d, out.data + row * out.stride + v * lanes) : hn::Zero(d);
+      sum[row][v] =
+          accumulate ? hn::LoadU(d, out.data + row * out.stride + v * lanes) : hn::Zero(d);
     }
   }
   const float* left = a.data;
@@ -70,7 +72,7 @@ HWY_INLINE void MultiplyPanel(Tile out, Tile a, Tile b, int64_t depth, bool accu
   for (int row = 0; row < kStrip; ++row) {
     HWY_UNROLL(4)
     for (int v = 0; v < kVectors; ++v) {
-      hn::Store(sum[row][v], d, out.data + row * out.stride + v * lanes);
+      hn::StoreU(sum[row][v], d, out.data + row * out.stride + v * lanes);
     }
   }
 }
@@ -155,6 +157,27 @@ HWY_INLINE void TransposeFour(float* to, int64_t to_stride, const float* from,
 #endif
 }
 
+// to[rows, to.stride] = the first `cols` columns of from; its columns past them become 0.
+HWY_INLINE void PackColumns(Tile to, const float* from, int64_t from_stride, int64_t rows,
+                            int64_t cols) {
+  const Floats d;
+  const int64_t lanes = LaneCount();
+  if (cols == to.stride && cols % lanes == 0) {
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t col = 0; col < cols; col += lanes) {
+        hn::Store(hn::LoadU(d, from + row * from_stride + col), d, to.data + row * to.stride + col);
+      }
+    }
+    return;
+  }
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* in = from + row * from_stride;
+    float* out = to.data + row * to.stride;
+    std::copy(in, in + cols, out);
+    std::fill(out + cols, out + to.stride, 0.0F);
+  }
+}
+
 // to[cols, to.stride] = from[rows, cols] transposed; its columns past `rows` become 0.
 HWY_INLINE void PackTransposed(Tile to, const float* from, int64_t from_stride, int64_t rows,
                                int64_t cols) {
@@ -180,7 +203,7 @@ HWY_INLINE void PackTransposed(Tile to, const float* from, int64_t from_stride, 
   }
 }
 
-}  // namespace llavasharp::backend::cpu::HWY_NAMESPACE
+}  // namespace llavasharp::core::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif
