@@ -109,4 +109,27 @@ public sealed class CallbackTests : IDisposable
         Assert.Equal(EngineStatus.State, here);
         Assert.True(_engine.Threads > 0);
     }
+
+    [Fact]
+    public void Another_thread_may_release_and_may_use_an_engine_of_its_own()
+    {
+        Model spare = Tiny.Model(_engine, Tiny.TextOnly);
+        spare.SetTrainable(UnitKinds.Head);
+        Trainer trainer = new(spare);
+        int threads = 0;
+        _generator.Run(_prompts, new SamplingOptions { MaxNewTokens = 2 }, [], (_, _) =>
+        {
+            Thread other = new(() =>
+            {
+                spare.Dispose();
+                trainer.Dispose();
+                using Engine own = new();
+                threads = own.Threads;
+            });
+            other.Start();
+            other.Join();
+            return true;
+        });
+        Assert.True(threads > 0);
+    }
 }
