@@ -113,7 +113,8 @@ public sealed class ModelTests : IDisposable
         using Trainer resumed = new(copy);
         foreach (ParameterInfo parameter in _model.Parameters)
         {
-            copy.Write(parameter.Name, ElementType.Float32, parameter.Shape, MemoryMarshal.AsBytes(_model.Read(parameter.Name).AsSpan()));
+            Span<float> values = _model.Read(parameter.Name);
+            copy.Write(parameter.Name, ElementType.Float32, parameter.Shape, MemoryMarshal.AsBytes(values));
             foreach (Slot slot in parameter.Trainable ? [Slot.FirstMoment, Slot.SecondMoment] : Array.Empty<Slot>())
             {
                 resumed.WriteSlot(slot, parameter.Name, trainer.ReadSlot(slot, parameter.Name));
