@@ -12,9 +12,16 @@ internal sealed partial record CType(string Base, int Stars, bool IsConst, int L
 {
     private static readonly Dictionary<string, (string Managed, int Size)> Scalars = new(StringComparer.Ordinal)
     {
-        ["int8_t"] = ("sbyte", 1), ["uint8_t"] = ("byte", 1), ["int16_t"] = ("short", 2), ["uint16_t"] = ("ushort", 2),
-        ["int32_t"] = ("int", 4), ["uint32_t"] = ("uint", 4), ["int64_t"] = ("long", 8), ["uint64_t"] = ("ulong", 8),
-        ["float"] = ("float", 4), ["double"] = ("double", 8),
+        ["int8_t"] = ("sbyte", 1),
+        ["uint8_t"] = ("byte", 1),
+        ["int16_t"] = ("short", 2),
+        ["uint16_t"] = ("ushort", 2),
+        ["int32_t"] = ("int", 4),
+        ["uint32_t"] = ("uint", 4),
+        ["int64_t"] = ("long", 8),
+        ["uint64_t"] = ("ulong", 8),
+        ["float"] = ("float", 4),
+        ["double"] = ("double", 8),
     };
 
     /// <summary>Reads a type as clang spells it.</summary>

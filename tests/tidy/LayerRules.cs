@@ -40,14 +40,14 @@ public static partial class LayerRules
         {
             return target switch
             {
-                "hwy" => layer == "backend",
+                "hwy" => layer is "backend" or "core",
                 "torch" or "ATen" or "c10" or "gtest" or "benchmark" => false,
                 _ => !NativeLayers.Contains(target),
             };
         }
 
         bool header = name is "llavasharp.h" or "include/llavasharp.h";
-        bool highway = target == "hwy" && layer == "backend";
+        bool highway = target == "hwy" && layer is "backend" or "core";
         int from = Array.IndexOf(NativeLayers, layer);
         int to = Array.IndexOf(NativeLayers, target);
         return layer != "include" && (header || highway || (to >= 0 && to <= from));

@@ -47,7 +47,7 @@ public static partial class SizeRules
             {
                 start = i;
             }
-            else if (lines[i].TrimEnd() == "}" && start >= 0)
+            else if (file.Lines[i] == "}" && start >= 0)
             {
                 yield return (start, i);
                 start = -1;

@@ -14,7 +14,8 @@ internal static class HuggingFaceTokenizerFiles
         IReadOnlyList<(int Id, string Text)> added = vocabulary?.Added ?? [.. tokenizer.AddedTokens
             .Where(token => token.Value >= tokenizer.PieceCount).Select(token => (token.Value, token.Key)).OrderBy(token => token.Value)];
         AtomicFile.WriteBytes(Path.Combine(folder, "tokenizer.model"), tokenizer.ModelBytes);
-        HuggingFaceLlavaWriter.WriteJson(folder, "tokenizer.json", FastTokenizer.Make(model, tokenizer, added));
+        AtomicFile.WriteBytes(Path.Combine(folder, "tokenizer.json"),
+            TokenizerJson.Convert(tokenizer, added.Select(token => KeyValuePair.Create(token.Text, token.Id))));
         HuggingFaceLlavaWriter.WriteJson(folder, "tokenizer_config.json",
             Settings(model, tokenizer, added, vocabulary is not null, modelMaxLength));
         HuggingFaceLlavaWriter.WriteJson(folder, "special_tokens_map.json", Specials(model, vocabulary is not null));
@@ -30,19 +31,16 @@ internal static class HuggingFaceTokenizerFiles
         }
     }
 
-    /// <summary>A token that text is cut at before anything else. Only <c>&lt;image&gt;</c>, <c>&lt;pad&gt;</c> and the
-    /// model's own marks are special: left out when an answer is decoded.</summary>
-    internal static JsonObject AddedToken(string text, bool special) => new()
+    /// <summary>A token that text is cut at before anything else, and that is left out when an answer is decoded.</summary>
+    private static JsonObject AddedToken(string text) => new()
     {
         ["content"] = text,
         ["single_word"] = false,
         ["lstrip"] = false,
         ["rstrip"] = false,
         ["normalized"] = false,
-        ["special"] = special,
+        ["special"] = true,
     };
-
-    internal static bool IsSpecial(string addedToken) => addedToken is ExportVocabulary.ImageText or ExportVocabulary.PadText;
 
     private static JsonObject Settings(
         SentencePieceModel model, LlavaTokenizer tokenizer, IReadOnlyList<(int Id, string Text)> added, bool llava, int modelMaxLength)
@@ -50,12 +48,12 @@ internal static class HuggingFaceTokenizerFiles
         var decoder = new JsonObject();
         foreach (int id in (int[])[model.UnknownId, model.BosId, model.EosId])
         {
-            decoder[id.ToString(CultureInfo.InvariantCulture)] = AddedToken(model.Pieces[id].Text, special: true);
+            decoder[id.ToString(CultureInfo.InvariantCulture)] = AddedToken(model.Pieces[id].Text);
         }
 
         foreach ((int id, string text) in added)
         {
-            decoder[id.ToString(CultureInfo.InvariantCulture)] = AddedToken(text, IsSpecial(text));
+            decoder[id.ToString(CultureInfo.InvariantCulture)] = AddedToken(text);
         }
 
         JsonObject settings = Specials(model, llava);

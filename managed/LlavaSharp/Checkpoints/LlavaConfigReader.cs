@@ -37,7 +37,7 @@ internal static class LlavaConfigReader
                 _ => throw json.Unsupported("vision_feature_select_strategy", "'default' and 'full' are"),
             },
             ImageTokenIndex = imageToken,
-            PadTokenId = json.Int("pad_token_id") ?? text.PadId,
+            PadTokenId = json.Int("pad_token_id") is int pad && pad >= 0 && pad < text.VocabularySize ? pad : text.PadId,
             ImageAspectRatio = json.String("image_aspect_ratio") switch
             {
                 null => "square",

@@ -96,7 +96,9 @@ public sealed record TextConfig
             PadId = json.Int("pad_token_id"),
         };
         config.Check(json);
-        return config;
+
+        // LLaMA's first configs say -1 for "none".
+        return config with { PadId = config.PadId >= 0 && config.PadId < config.VocabularySize ? config.PadId : null };
     }
 
     /// <summary>The object <c>text_config</c> of a LLaVA folder, or a language model's config, readable by

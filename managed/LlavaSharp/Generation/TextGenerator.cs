@@ -90,7 +90,8 @@ public sealed class TextGenerator : IDisposable
         var samples = questions.Select((q, i) =>
         {
             var ids = PromptBuilder.BuildPrompt(_template, _tokenizer, q.Turns, q.Pixels is not null);
-            return new PreparedSample(i, $"question {i}", new TokenizedSample(ids, [.. Enumerable.Repeat(PackedBatch.IgnoreLabel, ids.Length)]), q.Pixels);
+            return new PreparedSample(i, $"question {i}", new TokenizedSample(ids,
+                [.. Enumerable.Repeat(PackedBatch.IgnoreLabel, ids.Length)]), q.Pixels);
         });
         return _generator.Run(
             _batches.Build([.. samples]).ToPacked(),

@@ -142,10 +142,8 @@ public static class TokenizerJson
                 var (left, right) = (piece.Text[..cut], piece.Text[cut..]);
                 if (normal.Contains(left) && normal.Contains(right))
                 {
-                    json.WriteStartArray();
-                    json.WriteStringValue(left);
-                    json.WriteStringValue(right);
-                    json.WriteEndArray();
+                    // No piece holds a space. A pair as an array is read only since version 0.20 of the library.
+                    json.WriteStringValue($"{left} {right}");
                 }
             }
         }

@@ -91,16 +91,20 @@ public static class TrainFlags
 
     private const string SaveNote = "intermediate checkpoints are not written by this build: the result is written once, at the end";
 
-    private static TrainFlag Text(string name, string help, Func<TrainOptions, string, TrainOptions> apply, Func<TrainOptions, object?> read) =>
+    private static TrainFlag Text(string name, string help, Func<TrainOptions, string, TrainOptions> apply,
+        Func<TrainOptions, object?> read) =>
         new(name, false, help, (o, v) => v.Length > 0 ? apply(o, v) : throw new UserErrorException($"--{name} needs a value"), read);
 
-    private static TrainFlag Switch(string name, string help, Func<TrainOptions, bool, TrainOptions> apply, Func<TrainOptions, object?> read) =>
+    private static TrainFlag Switch(string name, string help, Func<TrainOptions, bool, TrainOptions> apply,
+        Func<TrainOptions, object?> read) =>
         new(name, true, help, (o, v) => apply(o, Boolean(name, v)), read);
 
-    private static TrainFlag Whole(string name, int minimum, string help, Func<TrainOptions, int, TrainOptions> apply, Func<TrainOptions, object?> read) =>
+    private static TrainFlag Whole(string name, int minimum, string help, Func<TrainOptions, int,
+        TrainOptions> apply, Func<TrainOptions, object?> read) =>
         new(name, false, help, (o, v) => apply(o, Integer(name, v, minimum)), read);
 
-    private static TrainFlag Real(string name, double minimum, string help, Func<TrainOptions, double, TrainOptions> apply, Func<TrainOptions, object?> read) =>
+    private static TrainFlag Real(string name, double minimum, string help, Func<TrainOptions, double,
+        TrainOptions> apply, Func<TrainOptions, object?> read) =>
         new(name, false, help, (o, v) => apply(o, Number(name, v, minimum)), read);
 
     private static TrainFlag OnlyFalse(string name, string reason) =>

@@ -40,7 +40,8 @@ public static class TrainingReport
     }
 
     private static double Tail(IReadOnlyList<StepRecord> steps) =>
-        steps.Skip(steps.Count - Math.Max(1, steps.Count / 10)).Select(s => s.Loss).Where(double.IsFinite).DefaultIfEmpty(double.NaN).Average();
+        steps.Skip(steps.Count - Math.Max(1,
+            steps.Count / 10)).Select(s => s.Loss).Where(double.IsFinite).DefaultIfEmpty(double.NaN).Average();
 
     private static string Duration(double seconds) => seconds < 90
         ? Text($"{seconds:0.0} seconds")

@@ -129,6 +129,8 @@ internal sealed class LlavaOracle
         long length = hidden.shape[0];
         int size = _config.HeadDim;
         Tensor frequencies = pow(_config.RopeTheta, -arange(0, size, 2, ScalarType.Float64) / size); // [size/2]
+        frequencies = frequencies.to(_config.RopeType == ElementType.BFloat16 ? ScalarType.BFloat16 : ScalarType.Float32)
+            .to(ScalarType.Float64);
         Tensor angles = outer(positions, frequencies);
         Tensor both = cat([angles, angles], 1); // [T,size]
         Tensor future = ones([length, length], ScalarType.Bool).triu(1);

@@ -46,6 +46,7 @@ public sealed class OracleTests
             KvHeads = 1,
             HeadDim = 20,
             NormEps = 1e-3,
+            RopeType = ElementType.BFloat16,
             VisionNormEps = 1e-3,
         },
         ["text only"] = Tiny.TextOnly,

@@ -15,8 +15,15 @@ internal sealed class TinyModel(LlavaConfig config) : IParameterSource
         Vision = new() { HiddenSize = 8, IntermediateSize = 12, LayerCount = 2, HeadCount = 2, ImageSize = 28, PatchSize = 14 },
         Text = new()
         {
-            VocabularySize = vocabulary, HiddenSize = 8, IntermediateSize = 12, LayerCount = 2, HeadCount = 2,
-            KeyValueHeadCount = 1, HeadDim = 4, RmsNormEpsilon = 1e-5, RopeTheta = 5000,
+            VocabularySize = vocabulary,
+            HiddenSize = 8,
+            IntermediateSize = 12,
+            LayerCount = 2,
+            HeadCount = 2,
+            KeyValueHeadCount = 1,
+            HeadDim = 4,
+            RmsNormEpsilon = 1e-5,
+            RopeTheta = 5000,
         },
         Projector = ProjectorType.Parse(projector),
         ImageAspectRatio = "pad",

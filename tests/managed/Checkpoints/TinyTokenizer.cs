@@ -9,7 +9,10 @@ internal static class TinyTokenizer
     {
         var model = new SentencePieceModel
         {
-            ModelType = 2, ByteFallback = true, NormalizerName = "identity", RemoveExtraWhitespaces = false,
+            ModelType = 2,
+            ByteFallback = true,
+            NormalizerName = "identity",
+            RemoveExtraWhitespaces = false,
         };
         model.Pieces.Add(new("<unk>", 0, SentencePieceType.Unknown));
         model.Pieces.Add(new("<s>", 0, SentencePieceType.Control));

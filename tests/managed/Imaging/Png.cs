@@ -7,7 +7,8 @@ namespace LlavaSharp.Tests.Imaging;
 /// <summary>Writes PNG files of every colour type, which Skia's encoder does not.</summary>
 internal static class Png
 {
-    public static byte[] Write(int width, int height, byte depth, byte type, byte[] rows, byte[]? palette = null, byte[]? transparency = null)
+    public static byte[] Write(int width, int height, byte depth, byte type, byte[] rows, byte[]? palette = null,
+        byte[]? transparency = null)
     {
         byte[] header = new byte[13];
         BinaryPrimitives.WriteInt32BigEndian(header, width);

@@ -11,7 +11,8 @@ public sealed class HtmlReportTests
     public void Every_text_is_escaped()
     {
         var page = new HtmlReport(Hostile, Hostile).Heading(Hostile).Paragraph(Hostile).Tiles([(Hostile, Hostile)])
-            .Table([Hostile], [[Hostile]]).Chart(Hostile, Hostile, [ChartSeries.OverSteps(Hostile, [1, 2]), ChartSeries.OverSteps(Hostile, [2, 1])])
+            .Table([Hostile], [[Hostile]]).Chart(Hostile, Hostile, [ChartSeries.OverSteps(Hostile, [1, 2]),
+                ChartSeries.OverSteps(Hostile, [2, 1])])
             .ToString();
         Assert.DoesNotContain("<script", page);
         Assert.DoesNotContain('\u0001', page);

@@ -60,7 +60,8 @@ public sealed class TrainOptionsParserTests
     public void Defaults_are_the_recipes()
     {
         var options = Parse();
-        Assert.Equal((1e-8, 1.0, 42, 0.9, 0.999), (options.AdamEpsilon, options.MaxGradNorm, options.Seed, options.AdamBeta1, options.AdamBeta2));
+        Assert.Equal((1e-8, 1.0, 42, 0.9, 0.999), (options.AdamEpsilon, options.MaxGradNorm, options.Seed,
+            options.AdamBeta1, options.AdamBeta2));
         Assert.Equal(("square", 512, 4), (options.ImageAspectRatio, options.ModelMaxLength, options.DataloaderNumWorkers));
         Assert.Null(options.MmProjectorLr);
     }
