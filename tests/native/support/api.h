@@ -28,7 +28,7 @@ inline void ok(llv_status status) {
   ASSERT_EQ(status, LLV_OK) << llv_error_message();
 }
 
-inline Engine make_engine(int32_t threads = 0) {
+inline Engine make_engine(int32_t threads = 1) {
   llv_engine_options options;
   ok(llv_engine_options_init(&options));
   options.threads = threads;

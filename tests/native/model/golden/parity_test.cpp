@@ -46,7 +46,7 @@ class GoldenParity : public testing::TestWithParam<const char*> {
     const std::string folder = std::string(LLAVASHARP_GOLDEN_FOLDER) + "/parity/" + GetParam();
     case_ = parse_json(read_text(folder + "/case.json"));
     read_safetensors(folder + "/expected.safetensors", expected_);
-    engine_ = make_engine();
+    engine_ = make_engine(0);
     load(folder + "/model/");
     make_batch();
   }
