@@ -6,5 +6,6 @@ namespace LlavaSharp.Cli;
 /// <param name="Command">Its parser and action.</param>
 /// <param name="Line">What it does, in one line of the root's help.</param>
 /// <param name="Example">A command line that does something useful; two lines of at most 100 columns in all.</param>
-/// <param name="Help">The whole help of <c>llavasharp VERB --help</c>: what it is for, its flags, what it writes, what can go wrong.</param>
+/// <param name="Help">The whole help of <c>llavasharp VERB --help</c>: what it is for, its flags, what it
+/// writes, what can go wrong.</param>
 internal sealed record Verb(Command Command, string Line, string Example, string Help);

@@ -55,24 +55,37 @@ public static partial class SizeRules
         }
     }
 
-    // dotnet format puts the braces of a method of a top-level type in column 4. A nested type counts as one, too.
+    // dotnet format puts the braces of a method of a top-level type in column 4, of a nested type's in column 8.
     private static IEnumerable<(int Start, int End)> CSharpFunctions(SourceFile file)
     {
         string[] lines = file.Code.Split('\n');
         int start = -1;
-        for (int i = 0; i < lines.Length; i++)
+        string indent = "    ";
+        for (int i = 1; i < lines.Length; i++)
         {
-            if (lines[i].TrimEnd() == "    {")
+            string line = lines[i].TrimEnd();
+            if (line == "    {" && TypePattern().IsMatch(lines[i - 1]))
+            {
+                indent = "        ";
+            }
+            else if (line == indent + "{")
             {
                 start = i;
             }
-            else if (lines[i].TrimEnd() == "    }" && start >= 0)
+            else if (line == indent + "}" && start >= 0)
             {
                 yield return (start, i);
                 start = -1;
             }
+            else if (line == "    }")
+            {
+                indent = "    ";
+            }
         }
     }
+
+    [GeneratedRegex(@"\b(class|struct|record|interface|enum)\s+\w")]
+    private static partial Regex TypePattern();
 
     [GeneratedRegex(@"^(?!namespace|struct|class|enum|union|extern|template|public|private|protected)[A-Za-z_\[~:].*")]
     private static partial Regex CppStartPattern();

@@ -3,7 +3,8 @@ using LlavaSharp.Interop;
 
 namespace LlavaSharp.Parity;
 
-/// <summary>A stage of a case: gradients of the first step, then AdamW updates, then the parameters. The model is put back afterwards.</summary>
+/// <summary>A stage of a case: gradients of the first step, then AdamW updates, then the parameters. The
+/// model is put back afterwards.</summary>
 internal sealed class ParityTraining(
     ParityCase parity, ParityBreak spoil, Model model, ParityBatch batch, Action<string, double, double, string> line)
 {

@@ -5,7 +5,8 @@ namespace LlavaSharp.Reporting;
 /// <summary>Text on its way into a report: everything that came from outside passes through here.</summary>
 public static class HtmlText
 {
-    /// <summary>Escapes text for element content and quoted attributes; control characters other than tab and newline become U+FFFD.</summary>
+    /// <summary>Escapes text for element content and quoted attributes; control characters other than tab and
+    /// newline become U+FFFD.</summary>
     /// <param name="text">Any text.</param>
     /// <returns>Text without markup.</returns>
     public static string Escape(string text)

@@ -27,17 +27,8 @@ public sealed class BatchBuilder(int imageRows, int maxLength, int? paddingId = 
             Append(sample);
         }
 
-        var pixels = Concatenate(images);
-        var supervised = 0;
-        for (var b = 0; b + 1 < starts.Count; b++)
-        {
-            for (var t = starts[b] + 1; t < starts[b + 1]; t++)
-            {
-                supervised += labels[t] == TokenizedSample.IgnoredLabel ? 0 : 1;
-            }
-        }
-
-        return new([.. tokens], [.. labels], [.. positions], [.. starts], [.. slots], pixels, supervised);
+        return new(
+            [.. tokens], [.. labels], [.. positions], [.. starts], [.. slots], Concatenate(images), Supervised(labels, starts));
 
         void Append(PreparedSample sample)
         {
@@ -96,6 +87,21 @@ public sealed class BatchBuilder(int imageRows, int maxLength, int? paddingId = 
             positions.Add(position);
             return true;
         }
+    }
+
+    // A sample's first token has nothing before it that could predict it.
+    private static int Supervised(List<int> labels, List<int> starts)
+    {
+        var supervised = 0;
+        for (var b = 0; b + 1 < starts.Count; b++)
+        {
+            for (var t = starts[b] + 1; t < starts[b + 1]; t++)
+            {
+                supervised += labels[t] == TokenizedSample.IgnoredLabel ? 0 : 1;
+            }
+        }
+
+        return supervised;
     }
 
     private static float[] Concatenate(List<float[]> images)

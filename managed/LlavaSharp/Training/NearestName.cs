@@ -3,7 +3,8 @@ namespace LlavaSharp.Training;
 /// <summary>Finds the known name that a mistyped one probably meant.</summary>
 public static class NearestName
 {
-    /// <summary>The candidate with the smallest edit distance (insert, delete, replace, swap of neighbours) to <paramref name="name"/>.</summary>
+    /// <summary>The candidate with the smallest edit distance (insert, delete, replace, swap of neighbours)
+    /// to <paramref name="name"/>.</summary>
     /// <param name="name">What was typed.</param>
     /// <param name="candidates">The names that exist.</param>
     /// <returns>The nearest name, the first one among equals; null when even the nearest shares less than half of its letters.</returns>

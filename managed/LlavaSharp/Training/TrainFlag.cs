@@ -7,7 +7,8 @@ namespace LlavaSharp.Training;
 /// <param name="IsBoolean">Whether it may stand without a value, as Hugging Face's parser allows.</param>
 /// <param name="Help">One line.</param>
 /// <param name="Apply">Puts a value's text into the options; throws <see cref="UserErrorException"/> for a value it does not take.</param>
-/// <param name="Read">The value that options hold, for help and for the resolved configuration; null for flags that are only accepted.</param>
+/// <param name="Read">The value that options hold, for help and for the resolved configuration; null for
+/// flags that are only accepted.</param>
 public sealed record TrainFlag(
     string Name,
     bool IsBoolean,

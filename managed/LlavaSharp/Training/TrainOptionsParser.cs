@@ -11,7 +11,8 @@ public static class TrainOptionsParser
     /// <summary>Reads arguments.</summary>
     /// <param name="arguments">What follows <c>train</c>.</param>
     /// <returns>The options, and lines about flags that this build treats in its own way, each once.</returns>
-    /// <exception cref="UserErrorException">A flag is unknown (the message names the nearest), lacks its value, or has a bad one.</exception>
+    /// <exception cref="UserErrorException">A flag is unknown (the message names the nearest), lacks its
+    /// value, or has a bad one.</exception>
     public static (TrainOptions Options, IReadOnlyList<string> Notes) Parse(IReadOnlyList<string> arguments)
     {
         var options = new TrainOptions();

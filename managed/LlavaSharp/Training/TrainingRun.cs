@@ -41,7 +41,8 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
     /// <summary>Trains.</summary>
     /// <param name="cancellation">Stops between micro-batches.</param>
     /// <returns>Every update.</returns>
-    /// <exception cref="UserErrorException">A sample cannot be read, or the loss is no longer a number; nothing was updated by that batch.</exception>
+    /// <exception cref="UserErrorException">A sample cannot be read, or the loss is no longer a number;
+    /// nothing was updated by that batch.</exception>
     /// <exception cref="OperationCanceledException">Stopped; the model holds the updates done so far.</exception>
     public TrainingResult Run(CancellationToken cancellation = default)
     {

@@ -150,7 +150,8 @@ public sealed class HuggingFaceLlavaWriterTests : IDisposable
     {
         LlavaConfig config = TinyModel.Config(vocabulary: Tokenizer.PieceCount);
         LlavaConfig wider = config with { Text = config.Text with { IntermediateSize = 16 } };
-        UserErrorException e = Assert.Throws<UserErrorException>(() => HuggingFaceLlavaWriter.Write(_folder["out"], Export(wider, new TinyModel(config))));
+        UserErrorException e = Assert.Throws<UserErrorException>(
+            () => HuggingFaceLlavaWriter.Write(_folder["out"], Export(wider, new TinyModel(config))));
         Assert.Contains(" has shape [8, 12], but its config asks for [8, 16] (layer.0.mlp.down_proj.weight)", e.Message);
         LlavaConfig deeper = config with { Text = config.Text with { LayerCount = 3 } };
         e = Assert.Throws<UserErrorException>(() => HuggingFaceLlavaWriter.Write(_folder["out"], Export(deeper, new TinyModel(config))));

@@ -19,7 +19,8 @@ public sealed class TokenizerJsonTests
         var vocabulary = model.GetProperty("vocab").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt32());
         Assert.Equal(tokenizer.PieceCount, vocabulary.Count);
         Assert.Equal(3 + 0xFF, vocabulary["<0xFF>"]);
-        var merges = model.GetProperty("merges").EnumerateArray().Select(m => m.GetString()!.Split(' ')).Select(m => (Left: m[0], Right: m[1])).ToList();
+        var merges = model.GetProperty("merges").EnumerateArray()
+            .Select(m => m.GetString()!.Split(' ')).Select(m => (Left: m[0], Right: m[1])).ToList();
         Assert.NotEmpty(merges);
         Assert.Equal(merges.Count, merges.Distinct().Count());
         Assert.All(merges, m => Assert.True(vocabulary[m.Left] > 258 && vocabulary[m.Right] > 258));
