@@ -144,11 +144,15 @@ inline Case rope(int64_t rows, int32_t heads, int32_t head_dim) {
   for (int64_t row = 0; row < rows; ++row) {
     positions->push_back(static_cast<int32_t>(row));
   }
+  auto frequencies = std::make_shared<std::vector<float>>();  // [head_dim/2]
+  for (int32_t i = 0; i < head_dim / 2; ++i) {
+    frequencies->push_back(static_cast<float>(std::pow(10000.0, -2.0 * i / head_dim)));
+  }
   const auto reference = [=](int64_t row, int64_t col) {
     const int64_t half = head_dim / 2;
     const int64_t i = col % half;
     const int64_t head = col / head_dim * head_dim;
-    const double frequency = std::pow(10000.0, -2.0 * static_cast<double>(i) / head_dim);
+    const double frequency = (*frequencies)[static_cast<size_t>(i)];
     const double angle =
         static_cast<double>(static_cast<float>(static_cast<double>(row) * frequency));
     const double a = (*kept)(row, head + i);
@@ -158,7 +162,8 @@ inline Case rope(int64_t rows, int32_t heads, int32_t head_dim) {
   };
   return {.run =
               [=] {
-                cpu_kernels().rope(x->view(), positions->data(), heads, head_dim, 10000.0, false);
+                cpu_kernels().rope(x->view(), positions->data(), frequencies->data(), heads,
+                                   head_dim, false);
               },
           .error = [=] { return relative_error(*x, reference); }};
 }
