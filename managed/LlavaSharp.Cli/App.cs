@@ -48,7 +48,7 @@ internal static class App
     /// <param name="shell">What they talk to.</param>
     /// <returns>The verbs.</returns>
     internal static IReadOnlyList<Verb> Verbs(Shell shell) =>
-        [TrainCommand.Create(shell), GenerateCommand.Create(shell), ParityCommand.Create(shell)];
+        [DemoCommand.Create(shell), TrainCommand.Create(shell), GenerateCommand.Create(shell), ParityCommand.Create(shell)];
 
     private static bool Trace => Environment.GetEnvironmentVariable("LLAVASHARP_TRACE") is { Length: > 0 } and not "0";
 
