@@ -12,13 +12,11 @@ internal static class App
 {
     /// <summary>Runs a command line.</summary>
     /// <param name="arguments">The arguments, without the program's name.</param>
-    /// <param name="output">Where results go.</param>
-    /// <param name="error">Where progress and errors go.</param>
-    /// <param name="cancellation">Asks the work to stop.</param>
+    /// <param name="shell">Where results, progress and errors go.</param>
     /// <returns>The exit code.</returns>
-    public static int Run(string[] arguments, TextWriter output, TextWriter error, CancellationToken cancellation)
+    public static int Run(string[] arguments, Shell shell)
     {
-        var shell = new Shell(output, error, cancellation);
+        var error = shell.Error;
         try
         {
             return Invoke(arguments, shell);
@@ -38,7 +36,7 @@ internal static class App
         {
             error.WriteLine($"internal error: {e.GetType().Name}: {OneLine(e.Message)}");
             error.WriteLine(
-                Trace ? e.ToString() : "This is a fault of LlavaSharp. Run again with LLAVASHARP_TRACE=1 and report what it prints.");
+                shell.Variable("LLAVASHARP_TRACE") is { Length: > 0 } and not "0" ? e.ToString() : "This is a fault of LlavaSharp. Run again with LLAVASHARP_TRACE=1 and report what it prints.");
             return ExitCode.Internal;
         }
 #pragma warning restore CA1031
@@ -48,9 +46,7 @@ internal static class App
     /// <param name="shell">What they talk to.</param>
     /// <returns>The verbs.</returns>
     internal static IReadOnlyList<Verb> Verbs(Shell shell) =>
-        [DemoCommand.Create(shell), TrainCommand.Create(shell), GenerateCommand.Create(shell), ParityCommand.Create(shell)];
-
-    private static bool Trace => Environment.GetEnvironmentVariable("LLAVASHARP_TRACE") is { Length: > 0 } and not "0";
+        [TrainCommand.Create(shell), GenerateCommand.Create(shell), ParityCommand.Create(shell)];
 
     private static int Invoke(string[] arguments, Shell shell)
     {
@@ -101,10 +97,20 @@ internal static class App
                     : $"'{unknown}' is one argument too many; see llavasharp {command.Name} --help");
         }
 
-        if (parsed.Errors is [var first, ..])
+        if (parsed.Errors is not [var first, ..])
         {
-            throw new UserErrorException(first.Message);
+            return;
         }
+
+        var see = $"see llavasharp {command.Name} --help";
+        var without = command.Options.FirstOrDefault(o => parsed.GetResult(o) is { Implicit: false, Tokens.Count: 0 } && o.Arity.MinimumNumberOfValues > 0);
+        var missing = command.Options.FirstOrDefault(o => o.Required && parsed.GetResult(o) is null or { Implicit: true });
+        var argument = command.Arguments.FirstOrDefault(a => a.Arity.MinimumNumberOfValues > 0 && parsed.GetResult(a) is null or { Tokens.Count: 0 });
+        throw new UserErrorException(
+            without is not null ? $"{without.Name} needs a value; {see}"
+            : missing is not null ? $"{missing.Name} is missing; {see}"
+            : argument is not null ? $"{command.Name} needs at least one {argument.Name}; {see}"
+            : first.Message);
     }
 
     private static string OneLine(string text) => string.Join(' ', text.Split('\n',

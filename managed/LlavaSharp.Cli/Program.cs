@@ -5,7 +5,7 @@ using LlavaSharp.Cli;
 using var stop = new CancellationTokenSource();
 using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
 using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-return App.Run(args, Console.Out, Console.Error, stop.Token);
+return App.Run(args, new Shell(Console.Out, Console.Error, Environment.GetEnvironmentVariable, stop.Token));
 
 void Stop(PosixSignalContext context)
 {

@@ -35,10 +35,10 @@ internal static class GenerateCommand
         var prompt = new Option<string>("--prompt") { Required = true };
         var image = new Option<string?>("--image");
         var template = new Option<string>("--template") { DefaultValueFactory = _ => "v1" };
-        var temperature = new Option<double>("--temperature");
-        var topP = new Option<double>("--top_p") { DefaultValueFactory = _ => 1 };
-        var longest = new Option<int>("--max_new_tokens") { DefaultValueFactory = _ => 512 };
-        var seed = new Option<long>("--seed");
+        var temperature = Flag.Number("--temperature", 0);
+        var topP = Flag.Number("--top_p", 1, 1);
+        var longest = Flag.Whole("--max_new_tokens", 512, 1);
+        var seed = Flag.Whole("--seed", 0, 0);
         var command = new Command("generate", "ask about an image") { model, prompt, image, template, temperature, topP, longest, seed };
         command.SetAction(parsed => Run(
             shell,
@@ -48,9 +48,9 @@ internal static class GenerateCommand
             parsed.GetValue(template)!,
             new GenerationOptions
             {
-                Temperature = Checked("--temperature", parsed.GetValue(temperature), 0, double.MaxValue),
-                TopP = Checked("--top_p", parsed.GetValue(topP), double.Epsilon, 1),
-                MaxNewTokens = (int)Checked("--max_new_tokens", parsed.GetValue(longest), 1, 1 << 20),
+                Temperature = parsed.GetValue(temperature),
+                TopP = Above0(parsed.GetValue(topP)),
+                MaxNewTokens = parsed.GetValue(longest),
                 Seed = parsed.GetValue(seed),
             }));
         return new(
@@ -68,9 +68,6 @@ internal static class GenerateCommand
         return ExitCode.Ok;
     }
 
-    private static double Checked(string flag, double value, double low, double high) =>
-        value >= low && value <= high
-            ? value
-            : throw new UserErrorException(FormattableString.Invariant(
-                $"{flag} {value}: expected a number {(high == double.MaxValue ? $"of at least {low}" : low == double.Epsilon ? $"above 0, at most {high}" : $"from {low} to {high}")}"));
+    private static double Above0(double topP) =>
+        topP > 0 ? topP : throw new UserErrorException("--top_p 0: expected a number above 0, at most 1");
 }

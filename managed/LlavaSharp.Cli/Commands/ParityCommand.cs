@@ -41,12 +41,12 @@ internal static class ParityCommand
 
     private static int Run(Shell shell, string[] folders)
     {
-        var spoil = ParityBreak.Parse(Environment.GetEnvironmentVariable(ParityBreak.Variable));
+        var spoil = ParityBreak.Parse(shell.Variable(ParityBreak.Variable));
         var failed = new List<string>();
         foreach (var folder in folders)
         {
-            shell.Out.WriteLine(folder);
             using var parity = ParityCase.Open(folder);
+            shell.Out.WriteLine(folder);
             if (!new ParityRunner(parity, spoil, line => shell.Out.WriteLine($"  {line}")).Run(shell.Cancellation))
             {
                 failed.Add(folder);

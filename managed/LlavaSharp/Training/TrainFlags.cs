@@ -71,7 +71,7 @@ public static class TrainFlags
         Whole("threads", 0, "threads of the engine; 0 leaves the choice to libtorch", (o, v) => o with { Threads = v }, o => o.Threads),
         OnlyFalse("mm_use_im_start_end", "start and end tokens around images are not part of this build"),
         OnlyFalse("mm_use_im_patch_token", "the patch token is not part of this build, nor of any published LLaVA-1.5 run"),
-        OnlyFalse("freeze_backbone", "it leaves the output projection alone to train, which no published run did; use --tune_mm_mlp_adapter True"),
+        OnlyFalse("freeze_backbone", "it would train the output projection alone; use --tune_mm_mlp_adapter True"),
         Accepted("bf16", true, "this build computes in float32", v => Boolean("bf16", v) ? "--bf16 True: this build computes in float32" : null),
         Accepted("fp16", true, "this build computes in float32", v => Boolean("fp16", v) ? "--fp16 True: this build computes in float32" : null),
         Accepted("tf32", true, "a GPU's number format; no effect on the CPU", v => { Boolean("tf32", v); return null; }),
