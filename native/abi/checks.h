@@ -8,7 +8,8 @@
 
 namespace llavasharp::abi {
 
-inline void require(const void* pointer, const char* name) {
+template <typename T>
+void require(const T* pointer, const char* name) {
   if (pointer == nullptr) {
     core::fail(LLV_INVALID, "%s is null", name);
   }

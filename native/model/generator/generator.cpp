@@ -29,10 +29,11 @@ void Generator::run(const Batch& batch, const Sampling& sampling,
   check_sampling(sampling);
   const int64_t samples = batch.samples();
   const int64_t row = sampling.max_new_tokens;
-  if (static_cast<int64_t>(tokens.size()) != samples * row) {
+  const int64_t needed = samples * row;
+  if (static_cast<int64_t>(tokens.size()) != needed) {
     fail(LLV_SHAPE, "out_tokens has room for %zu tokens: %lld prompts of %lld need %lld",
          tokens.size(), static_cast<long long>(samples), static_cast<long long>(row),
-         static_cast<long long>(samples * row));
+         static_cast<long long>(needed));
   }
   if (static_cast<int64_t>(lengths.size()) != samples) {
     fail(LLV_SHAPE, "out_lengths has room for %zu lengths: %lld are needed", lengths.size(),
