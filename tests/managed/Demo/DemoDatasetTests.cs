@@ -1,0 +1,60 @@
+using LlavaSharp.Data;
+using LlavaSharp.Demo;
+using LlavaSharp.Imaging;
+
+namespace LlavaSharp.Tests.Demo;
+
+public sealed class DemoDatasetTests
+{
+    [Fact]
+    public void What_is_written_is_LLaVAs_own_layout()
+    {
+        string folder = Directory.CreateTempSubdirectory().FullName;
+        DemoDataset data = DemoDataset.Write(folder, seed: 1, DemoBudget.Smoke);
+
+        using SampleDataset captions = SampleDataset.Open(data.CaptionsPath);
+        Assert.Equal(DemoBudget.Smoke.CaptionScenes, captions.Count);
+        HashSet<string> extensions = [];
+        HashSet<int> aspects = [];
+        for (int i = 0; i < captions.Count; i++)
+        {
+            Sample sample = captions[i];
+            Assert.Equal(["human", "gpt"], sample.Conversations.Select(turn => turn.From));
+            Assert.Contains("<image>", sample.Conversations[0].Value);
+            RgbImage picture = ImageDecoder.Load(Path.Combine(data.ImageFolder, sample.Image!));
+            aspects.Add(picture.Width * 10 / picture.Height);
+            extensions.Add(Path.GetExtension(sample.Image!));
+        }
+
+        Assert.Equal([".jpg", ".png"], extensions.Order(StringComparer.Ordinal));
+        Assert.True(aspects.Count >= 5, "pictures have several aspect ratios");
+
+        using SampleDataset conversations = SampleDataset.Open(data.ConversationsPath);
+        Assert.Equal(DemoBudget.Smoke.ConversationScenes + DemoBudget.Smoke.TextConversations, conversations.Count);
+        int text = 0;
+        bool several = false;
+        for (int i = 0; i < conversations.Count; i++)
+        {
+            Sample sample = conversations[i];
+            several |= sample.Conversations.Count > 2;
+            text += sample.Image is null ? 1 : 0;
+            Assert.Equal(sample.Image is null ? 0 : 1, sample.Conversations.Count(turn => turn.Value.Contains("<image>")));
+        }
+
+        Assert.Equal(DemoBudget.Smoke.TextConversations, text);
+        Assert.True(several, "conversations have several turns");
+    }
+
+    [Fact]
+    public void One_seed_writes_the_same_bytes()
+    {
+        string first = Directory.CreateTempSubdirectory().FullName;
+        string second = Directory.CreateTempSubdirectory().FullName;
+        DemoDataset.Write(first, 4, DemoBudget.Smoke);
+        DemoDataset.Write(second, 4, DemoBudget.Smoke);
+        string[] files = Directory.GetFiles(first, "*", SearchOption.AllDirectories);
+        Assert.True(files.Length > 100);
+        Assert.All(files, file => Assert.Equal(
+            File.ReadAllBytes(file), File.ReadAllBytes(Path.Combine(second, Path.GetRelativePath(first, file)))));
+    }
+}
