@@ -25,8 +25,11 @@ public static class HuggingFacePartsWriter
     /// <summary>Writes a CLIP vision tower's folder.</summary>
     /// <exception cref="UserErrorException">The folder cannot be written, or a parameter is missing.</exception>
     public static void WriteVisionTower(
-        string folder, VisionConfig config, IParameterSource parameters, ImageProcessorConfig processor,
-            TensorType type = TensorType.F32) =>
+        string folder,
+        VisionConfig config,
+        IParameterSource parameters,
+        ImageProcessorConfig processor,
+        TensorType type = TensorType.F32) =>
         AtomicFolder.Write(folder, temporary =>
         {
             SafetensorsWriter.WriteSharded(temporary, [.. ParameterTable.Vision(config).Select(p => ParameterExport.Source(

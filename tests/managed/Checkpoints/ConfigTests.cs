@@ -20,8 +20,9 @@ public sealed class ConfigTests : IDisposable
              "projection_dim":768,"vocab_size":32000},"vision_feature_layer":-2,"vision_feature_select_strategy":"default","vocab_size":32064}
             """);
         Assert.Equal(VisionConfig.ClipLarge336, config.Vision);
-        Assert.Equal(new TextConfig { MaxPositions = 4096, RmsNormEpsilon = 1e-5, VocabularySize = 32064,
-            EosIds = config.Text.EosIds }, config.Text);
+        Assert.Equal(
+            new TextConfig { MaxPositions = 4096, RmsNormEpsilon = 1e-5, VocabularySize = 32064, EosIds = config.Text.EosIds },
+            config.Text);
         Assert.Equal([2], config.Text.EosIds);
         Assert.Equal((23, -2, false, 32000, 32001, "square", 576), (config.ResolvedFeatureLayer, config.FeatureLayer,
             config.KeepClassToken, config.ImageTokenIndex, config.PadTokenId, config.ImageAspectRatio, config.ImageRowCount));
@@ -37,10 +38,12 @@ public sealed class ConfigTests : IDisposable
               "rope_parameters":{"rope_theta":500000.0,"rope_type":"default"},"eos_token_id":[2,5]},
              "vision_config":{"model_type":"clip_vision_model","hidden_size":48,"num_attention_heads":4,"image_size":56,"patch_size":14,"num_hidden_layers":3,"hidden_act":"gelu"}}
             """);
-        Assert.Equal((500000.0, 12, 2, 2, 5), (config.Text.RopeTheta, config.Text.HeadDim,
-            config.Text.KeyValueHeadCount, config.EosId, config.Text.EosIds[1]));
-        Assert.Equal((3, true, 798, "pad", 17), (config.ResolvedFeatureLayer, config.KeepClassToken,
-            config.ImageTokenIndex, config.ImageAspectRatio, config.ImageRowCount));
+        Assert.Equal(
+            (500000.0, 12, 2, 2, 5),
+            (config.Text.RopeTheta, config.Text.HeadDim, config.Text.KeyValueHeadCount, config.EosId, config.Text.EosIds[1]));
+        Assert.Equal(
+            (3, true, 798, "pad", 17),
+            (config.ResolvedFeatureLayer, config.KeepClassToken, config.ImageTokenIndex, config.ImageAspectRatio, config.ImageRowCount));
         Assert.Equal("gelu", config.Vision!.Activation);
     }
 

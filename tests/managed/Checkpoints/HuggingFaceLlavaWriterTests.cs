@@ -18,8 +18,9 @@ public sealed class HuggingFaceLlavaWriterTests : IDisposable
         LlavaConfig config = TinyModel.Config(vocabulary: Tokenizer.PieceCount);
         LlavaConfig written = Write(config);
         int rows = (Tokenizer.PieceCount + 2 + 63) / 64 * 64;
-        Assert.Equal((Tokenizer.PieceCount, Tokenizer.PieceCount + 1, rows), (written.ImageTokenIndex,
-            written.PadTokenId, written.Text.VocabularySize));
+        Assert.Equal(
+            (Tokenizer.PieceCount, Tokenizer.PieceCount + 1, rows),
+            (written.ImageTokenIndex, written.PadTokenId, written.Text.VocabularySize));
         using var source = new CheckpointSource(CheckpointReader.Open(_folder["out"]));
         foreach ((string name, long[] shape) in TinyModel.Shapes(config))
         {
@@ -68,8 +69,8 @@ public sealed class HuggingFaceLlavaWriterTests : IDisposable
     public void Stores_the_precision_asked_for_in_shards_asked_for()
     {
         LlavaConfig config = TinyModel.Config(vocabulary: Tokenizer.PieceCount);
-        HuggingFaceLlavaWriter.Write(_folder["out"], Export(config,
-            new TinyModel(config)) with { Type = TensorType.BF16, ShardBytesMax = 4096 });
+        HuggingFaceExport export = Export(config, new TinyModel(config)) with { Type = TensorType.BF16, ShardBytesMax = 4096 };
+        HuggingFaceLlavaWriter.Write(_folder["out"], export);
         Assert.True(Directory.GetFiles(_folder["out"], "model-*-of-*.safetensors").Length > 2);
         Assert.Equal("bfloat16", (string)JsonNode.Parse(File.ReadAllText(_folder["out/config.json"]))!["torch_dtype"]!);
         using var reader = CheckpointReader.Open(_folder["out"]);
@@ -107,8 +108,8 @@ public sealed class HuggingFaceLlavaWriterTests : IDisposable
         LlavaConfig config = TinyModel.Config(vocabulary: pieces + 1);
         ExportVocabulary plan = ExportVocabulary.Plan(config, tokenizer);
         Assert.Equal([(pieces, "<im_patch>"), (pieces + 1, "<image>"), (pieces + 2, "<pad>")], plan.Added);
-        plan = ExportVocabulary.Plan(config with { ImageTokenIndex = pieces + 3,
-            Text = config.Text with { VocabularySize = pieces + 9 } }, tokenizer);
+        config = config with { ImageTokenIndex = pieces + 3, Text = config.Text with { VocabularySize = pieces + 9 } };
+        plan = ExportVocabulary.Plan(config, tokenizer);
         Assert.Equal([(pieces, "<im_patch>"), (pieces + 1, $"<unused_{pieces + 1}>"), (pieces + 2, $"<unused_{pieces + 2}>"), (pieces + 3, "<image>"), (pieces + 4, "<pad>")],
             plan.Added);
         Assert.Equal(pieces + 9, plan.Rows);
@@ -177,10 +178,9 @@ public sealed class HuggingFaceLlavaWriterTests : IDisposable
         LlavaConfig config = TinyModel.Config(vocabulary: Tokenizer.PieceCount);
         HuggingFaceLlavaWriter.Write(_folder["a"], Export(config, new TinyModel(config)));
         HuggingFaceLlavaWriter.Write(_folder["b"], Export(config, new TinyModel(config)));
-        Assert.Equal(Directory.GetFiles(_folder["a"]).Select(Path.GetFileName).Order(),
-            Directory.GetFiles(_folder["b"]).Select(Path.GetFileName).Order());
-        Assert.All(Directory.GetFiles(_folder["a"]), file => Assert.Equal(File.ReadAllBytes(file),
-            File.ReadAllBytes(_folder["b/" + Path.GetFileName(file)])));
+        string[] names = [.. Directory.GetFiles(_folder["a"]).Select(file => Path.GetFileName(file)).Order()];
+        Assert.Equal(names, Directory.GetFiles(_folder["b"]).Select(file => Path.GetFileName(file)).Order());
+        Assert.All(names, name => Assert.Equal(File.ReadAllBytes(_folder["a/" + name]), File.ReadAllBytes(_folder["b/" + name])));
     }
 
     [Fact]

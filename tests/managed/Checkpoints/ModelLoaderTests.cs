@@ -119,8 +119,14 @@ public sealed class ModelLoaderTests : IDisposable
         var replaced = new TinyModel(config);
         replaced.Replaced["projector.2.bias"] = [1, 2, 3, 4, 5, 6, 7, 8];
         MmProjectorFile.Write(_folder["p.bin"], config, replaced);
-        ModelParts parts = new() { LanguageFolder = _folder["out"], ProjectorFile = _folder["p.bin"],
-            FeatureLayer = -1, ImageAspectRatio = "square", KeepClassToken = true };
+        ModelParts parts = new()
+        {
+            LanguageFolder = _folder["out"],
+            ProjectorFile = _folder["p.bin"],
+            FeatureLayer = -1,
+            ImageAspectRatio = "square",
+            KeepClassToken = true,
+        };
         using LoadedModel loaded = ModelLoader.Load(_engine, parts);
         Assert.Equal([1, 2, 3, 4, 5, 6, 7, 8], loaded.Model.Read("projector.2.bias"));
         Assert.Equal((-1, "square", true), (loaded.Config.FeatureLayer, loaded.Config.ImageAspectRatio, loaded.Config.KeepClassToken));
@@ -150,8 +156,8 @@ public sealed class ModelLoaderTests : IDisposable
         MmProjectorFile.Write(_folder["p.bin"], TinyModel.Config("mlp1x_gelu"), new TinyModel(TinyModel.Config("mlp1x_gelu")));
         Assert.Equal($"'{_folder["p.bin"]}' lacks the parameter projector.2.weight of shape [8, 8]", Message(parts));
         TorchArchive.Write(_folder["p.bin"], [.. ParameterTable.Projector(config).Select(
-            p => new TensorSource(ParameterNames.FromCanonical(p.Key, ParameterNaming.Llava), TensorType.I64, p.Value,
-                s => s.Write(new byte[8 * p.Value.Aggregate(1L, (a, b) => a * b)])))]);
+            p => TensorSource.FromBytes(ParameterNames.FromCanonical(p.Key, ParameterNaming.Llava), TensorType.I64, p.Value,
+                new byte[8 * p.Value.Aggregate(1L, (a, b) => a * b)]))]);
         Assert.Equal($"'{_folder["p.bin"]}': tensor 'model.mm_projector.0.weight' has dtype I64; F32, F16, BF16 or F64 is needed", Message(parts));
 
         void Refused(string path, string json, string message)

@@ -125,8 +125,8 @@ public sealed class SafetensorsFileTests : IDisposable
     public void Truncation_anywhere_is_an_error_and_never_a_crash()
     {
         string whole = _folder["whole.safetensors"];
-        SafetensorsWriter.Write(whole, [TensorSource.FromFloats("x", [3], new float[] { 1, 2, 3 }),
-            TensorSource.FromFloats("y", [], new float[] { 4 })]);
+        SafetensorsWriter.Write(whole, [
+            TensorSource.FromFloats("x", [3], new float[] { 1, 2, 3 }), TensorSource.FromFloats("y", [], new float[] { 4 })]);
         byte[] bytes = File.ReadAllBytes(whole);
         for (int length = 0; length < bytes.Length; length++)
         {

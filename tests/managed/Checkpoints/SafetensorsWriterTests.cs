@@ -36,8 +36,8 @@ public sealed class SafetensorsWriterTests : IDisposable
     [Fact]
     public void Same_tensors_give_the_same_bytes_in_any_order()
     {
-        TensorSource[] tensors = [.. Enumerable.Range(0, 9).Select(i => TensorSource.FromFloats($"t{i}", [i],
-            new float[i], i % 2 == 0 ? TensorType.F32 : TensorType.F16))];
+        TensorSource[] tensors = [.. Enumerable.Range(0, 9).Select(
+            i => TensorSource.FromFloats($"t{i}", [i], new float[i], i % 2 == 0 ? TensorType.F32 : TensorType.F16))];
         SafetensorsWriter.Write(_folder["1"], tensors);
         SafetensorsWriter.Write(_folder["2"], [.. tensors.Reverse()]);
         Assert.Equal(File.ReadAllBytes(_folder["1"]), File.ReadAllBytes(_folder["2"]));

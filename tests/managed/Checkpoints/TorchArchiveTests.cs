@@ -48,8 +48,8 @@ public sealed class TorchArchiveTests : IDisposable
     [Fact]
     public void Records_are_aligned_and_bytes_repeat()
     {
-        TensorSource[] tensors = [TensorSource.FromFloats("x", [3], new float[] { 1, 2, 3 }),
-            TensorSource.FromFloats("y", [1], new float[] { 9 })];
+        TensorSource[] tensors =
+            [TensorSource.FromFloats("x", [3], new float[] { 1, 2, 3 }), TensorSource.FromFloats("y", [1], new float[] { 9 })];
         TorchArchive.Write(_folder["a.bin"], tensors);
         byte[] first = File.ReadAllBytes(_folder["a.bin"]);
         TorchArchive.Write(_folder["a.bin"], tensors);
