@@ -76,7 +76,7 @@ HWY_INLINE float SoftmaxRow(float* scores, int64_t visible, int64_t vectors, flo
     total = hn::Add(total, value);
     hn::Store(value, d, scores + v * lanes);
   }
-  const float factor = before == most ? 1.0F : std::exp(before - most);
+  const float factor = sum == 0.0 || before == most ? 1.0F : std::exp(before - most);
   sum = sum * static_cast<double>(factor) + static_cast<double>(SumLanes(total));
   return factor;
 }

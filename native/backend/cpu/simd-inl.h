@@ -55,15 +55,14 @@ HWY_INLINE float SumOver(int64_t count, Term term) {
   return SumLanes(hn::Add(hn::Add(sum0, sum1), hn::Add(sum2, sum3)));
 }
 
-// e^x to about one unit in the last place; 0 below -87.3, where the result would be denormal.
+// e^x to about one unit in the last place; 0 below -87.3, where the result would be denormal. NaN
+// stays NaN, so that a loss shows it.
 // x = n ln 2 + r with |r| <= ln 2 / 2; e^r by a polynomial fitted at Chebyshev nodes.
-HWY_INLINE Float Exp(Float x) {
+HWY_INLINE Float Exp(Float power) {
   const Floats d;
   const hn::RebindToSigned<Floats> di;
-  const auto too_small = hn::Lt(x, Constant(-87.3F));
-  // A NaN must come out as one, or a loss would look finite: where an operand is NaN, Min and Max
-  // give the second.
-  x = hn::Min(Constant(88.7F), hn::Max(Constant(-87.3F), x));
+  const auto too_small = hn::Lt(power, Constant(-87.3F));
+  const auto x = hn::Min(hn::Max(power, Constant(-87.3F)), Constant(88.7F));
   const auto n = hn::Round(hn::Mul(x, Constant(1.44269504088896341F)));
   auto r =
       hn::NegMulAdd(n, Constant(0.693359375F), x);  // ln 2 in two parts: n times this is exact.
@@ -80,7 +79,9 @@ HWY_INLINE Float Exp(Float x) {
   const auto bias = hn::Set(di, 127);
   const auto scale1 = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(half, bias)));
   const auto scale2 = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::Sub(exponent, half), bias)));
-  return hn::IfThenZeroElse(too_small, hn::Mul(hn::Mul(p, scale1), scale2));
+  const auto value = hn::IfThenZeroElse(too_small, hn::Mul(hn::Mul(p, scale1), scale2));
+  // Instruction sets differ in what Min and Max make of a NaN.
+  return hn::IfThenElse(hn::IsNaN(power), power, value);
 }
 
 // s = 1 / (1 + e^-x), and 1 - s without cancellation.
@@ -98,7 +99,7 @@ HWY_INLINE Float Sigmoid(Float x) {
 // density. erfc(z) = e^(-z²) t P(t), t = 1 / (1 + z/2), z = |x|/√2; P fitted at Chebyshev nodes.
 HWY_INLINE void NormalCdf(Float x, Float& cdf, Float& density) {
   const auto one = Constant(1.0F);
-  const auto z = hn::Min(hn::Mul(hn::Abs(x), Constant(0.707106781186547524F)), Constant(7.0F));
+  const auto z = hn::Min(Constant(7.0F), hn::Mul(hn::Abs(x), Constant(0.707106781186547524F)));
   const auto t = hn::Div(one, hn::MulAdd(z, Constant(0.5F), one));
   auto p = Constant(0.0282327180840237F);
   p = hn::MulAdd(p, t, Constant(-0.20993356938326535F));

@@ -272,6 +272,17 @@ TEST(Attention, SurvivesLargeScores) {
   }
 }
 
+TEST(Attention, KeepsNaN) {
+  on_every_target([] {
+    Problem problem({"nan", 1, 1, 8, {40}, {}, true});
+    problem.kv.at(20, 3) = std::numeric_limits<float>::quiet_NaN();
+    const Results results(problem);
+    EXPECT_TRUE(std::isfinite(results.out(19, 0)));
+    EXPECT_TRUE(std::isnan(results.out(20, 0)));
+    EXPECT_TRUE(std::isnan(results.dq(39, 0)));
+  });
+}
+
 TEST(Attention, WorksWithoutLogSumExp) {
   Problem problem({"plain", 2, 2, 16, {10}, {}, true});
   problem.reference();

@@ -85,6 +85,16 @@ TEST(CrossEntropy, GradientIsTheDifference) {
   }
 }
 
+TEST(CrossEntropy, KeepsNaN) {
+  on_every_target([] {
+    LossCase test(1, 70, 1.0F);
+    test.logits.at(0, 33) = std::numeric_limits<float>::quiet_NaN();
+    cpu_kernels().cross_entropy(test.logits.view(), test.targets.data(), test.loss.data(), 1.0F,
+                                false);
+    EXPECT_TRUE(std::isnan(test.loss[0]));
+  });
+}
+
 TEST(CrossEntropy, RefusesTargetsOutsideTheVocabulary) {
   LossCase test(3, 9, 1.0F);
   test.targets[2] = 9;
