@@ -97,20 +97,34 @@ internal static class App
                     : $"'{unknown}' is one argument too many; see llavasharp {command.Name} --help");
         }
 
-        if (parsed.Errors is not [var first, ..])
+        if (parsed.Errors is [var first, ..])
         {
-            return;
+            throw new UserErrorException(Incomplete(parsed) ?? first.Message);
+        }
+    }
+
+    // System.CommandLine's own words for what is missing name no flag twice the same way; these do.
+    private static string? Incomplete(ParseResult parsed)
+    {
+        var command = parsed.CommandResult.Command;
+        var see = $"see llavasharp {command.Name} --help";
+        foreach (var option in command.Options)
+        {
+            var result = parsed.GetResult(option);
+            if (result is { Implicit: false, Tokens.Count: 0 } && option.Arity.MinimumNumberOfValues > 0)
+            {
+                return $"{option.Name} needs a value; {see}";
+            }
+
+            if (result is null or { Implicit: true } && option.Required)
+            {
+                return $"{option.Name} is missing; {see}";
+            }
         }
 
-        var see = $"see llavasharp {command.Name} --help";
-        var without = command.Options.FirstOrDefault(o => parsed.GetResult(o) is { Implicit: false, Tokens.Count: 0 } && o.Arity.MinimumNumberOfValues > 0);
-        var missing = command.Options.FirstOrDefault(o => o.Required && parsed.GetResult(o) is null or { Implicit: true });
-        var argument = command.Arguments.FirstOrDefault(a => a.Arity.MinimumNumberOfValues > 0 && parsed.GetResult(a) is null or { Tokens.Count: 0 });
-        throw new UserErrorException(
-            without is not null ? $"{without.Name} needs a value; {see}"
-            : missing is not null ? $"{missing.Name} is missing; {see}"
-            : argument is not null ? $"{command.Name} needs at least one {argument.Name}; {see}"
-            : first.Message);
+        var argument = command.Arguments.FirstOrDefault(
+            a => a.Arity.MinimumNumberOfValues > 0 && parsed.GetResult(a) is null or { Tokens.Count: 0 });
+        return argument is null ? null : $"{command.Name} needs at least one {argument.Name}; {see}";
     }
 
     private static string OneLine(string text) => string.Join(' ', text.Split('\n',
