@@ -34,9 +34,9 @@ internal static class DemoCommand
     public static Verb Create(Shell shell)
     {
         var folder = new Option<string>("--out") { DefaultValueFactory = _ => "out/demo" };
-        var seed = new Option<int>("--seed");
+        var seed = Flag.Whole("--seed", 0, 0);
         var overwrite = new Option<bool>("--overwrite");
-        var threads = new Option<int>("--threads");
+        var threads = Flag.Whole("--threads", 0, 0);
         var budget = new Option<string>("--budget") { DefaultValueFactory = _ => "full" };
         var command = new Command("demo", "train a tiny model from nothing") { folder, seed, overwrite, threads, budget };
         command.SetAction(parsed => Run(shell, new DemoOptions
@@ -44,7 +44,7 @@ internal static class DemoCommand
             Out = parsed.GetValue(folder)!,
             Seed = parsed.GetValue(seed),
             Overwrite = parsed.GetValue(overwrite),
-            Threads = Threads(parsed.GetValue(threads)),
+            Threads = parsed.GetValue(threads),
             Budget = Budget(parsed.GetValue(budget)!),
         }));
         return new(
@@ -65,9 +65,6 @@ internal static class DemoCommand
         shell.Out.WriteLine($"report   {result.Paths.ReportHtml}");
         return ExitCode.Ok;
     }
-
-    private static int Threads(int count) =>
-        count >= 0 ? count : throw new UserErrorException($"--threads {count}: expected a number of at least 0");
 
     private static DemoBudget Budget(string name) => name switch
     {

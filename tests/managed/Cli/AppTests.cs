@@ -10,7 +10,7 @@ public sealed class AppTests
     {
         var (code, output, error) = Host.Run(flag.Length == 0 ? [] : [flag]);
         Assert.Equal((0, ""), (code, error));
-        foreach (var verb in (string[])["train", "generate", "parity"])
+        foreach (var verb in (string[])["demo", "train", "generate", "parity"])
         {
             var lines = output.Split('\n').SkipWhile(l => !l.StartsWith($"  {verb} ", StringComparison.Ordinal)).ToArray();
             Assert.True(lines.Length > 1, $"{verb} is not listed");
@@ -21,6 +21,7 @@ public sealed class AppTests
     }
 
     [Theory]
+    [InlineData("demo", "report.json")]
     [InlineData("train", "--tune_mm_mlp_adapter")]
     [InlineData("generate", "--max_new_tokens")]
     [InlineData("parity", "PARITY_BREAK")]
@@ -47,6 +48,9 @@ public sealed class AppTests
     [InlineData("unknown verb 'frobnicate'", "frobnicate")]
     [InlineData("unknown flag --imge; did you mean --image?", "generate", "--model", "m", "--prompt", "p", "--imge", "i")]
     [InlineData("unknown flag --learning_rat; did you mean --learning_rate?", "train", "--learning_rat", "1")]
+    [InlineData("unknown flag --sed; did you mean --seed?", "demo", "--sed", "1")]
+    [InlineData("--threads -1: expected a whole number of at least 0", "demo", "--threads", "-1")]
+    [InlineData("--budget big is not known: use full or smoke", "demo", "--budget", "big")]
     [InlineData("--model is missing; see llavasharp generate --help", "generate", "--prompt", "p")]
     [InlineData("--prompt needs a value; see llavasharp generate --help", "generate", "--model", "m", "--prompt")]
     [InlineData("--seed many: expected a whole number of at least 0", "generate", "--model", "m", "--prompt", "p", "--seed", "many")]
