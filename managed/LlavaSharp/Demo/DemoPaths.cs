@@ -4,6 +4,9 @@ namespace LlavaSharp.Demo;
 /// <param name="Out">The folder asked for.</param>
 public sealed record DemoPaths(string Out)
 {
+    /// <summary>Marks a folder as a demo's own, which a later demo may write over without being told to.</summary>
+    public string Marker => Path.Combine(Out, ".llavasharp-demo");
+
     /// <summary>Pictures and conversations.</summary>
     public string Data => Path.Combine(Out, "data");
 

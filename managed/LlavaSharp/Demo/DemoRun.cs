@@ -38,7 +38,9 @@ public sealed class DemoRun
     /// <exception cref="OperationCanceledException">Stopped.</exception>
     public static DemoResult Execute(DemoOptions options, IProgressSink progress, CancellationToken cancellation = default)
     {
-        OutputFolder.Prepare(options.Out, options.Overwrite, "--out", "--overwrite");
+        string marker = new DemoPaths(Path.GetFullPath(options.Out)).Marker;
+        OutputFolder.Prepare(options.Out, options.Overwrite || File.Exists(marker), "--out", "--overwrite");
+        AtomicFile.WriteText(marker, "made by llavasharp demo\n");
         return new DemoRun(options, progress, cancellation).Run();
     }
 
