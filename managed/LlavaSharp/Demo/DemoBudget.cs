@@ -24,10 +24,10 @@ public sealed record DemoBudget
     };
 
     /// <summary>Pictures with captions, for stage 1.</summary>
-    public int CaptionScenes { get; init; } = 4000;
+    public int CaptionScenes { get; init; } = 3000;
 
     /// <summary>Pictures with conversations, for stage 2.</summary>
-    public int ConversationScenes { get; init; } = 6000;
+    public int ConversationScenes { get; init; } = 4000;
 
     /// <summary>Conversations without a picture, for stage 2.</summary>
     public int TextConversations { get; init; } = 400;
@@ -36,7 +36,7 @@ public sealed record DemoBudget
     public int HeldOutScenes { get; init; } = 150;
 
     /// <summary>Updates of the language model on captions as text.</summary>
-    public int WarmUpSteps { get; init; } = 600;
+    public int WarmUpSteps { get; init; } = 500;
 
     /// <summary>Captions an update of the warm-up.</summary>
     public int WarmUpBatch { get; init; } = 32;
@@ -48,7 +48,7 @@ public sealed record DemoBudget
     public int Stage1Batch { get; init; } = 64;
 
     /// <summary>Updates of stage 2.</summary>
-    public int Stage2Steps { get; init; } = 700;
+    public int Stage2Steps { get; init; } = 500;
 
     /// <summary>Samples an update of stage 2.</summary>
     public int Stage2Batch { get; init; } = 32;

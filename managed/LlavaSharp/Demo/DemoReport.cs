@@ -157,14 +157,8 @@ public static class DemoReport
     private static void Answer(StringBuilder html, string question, string answer, string truth)
     {
         bool right = answer == truth;
-        html.Append(right ? "<li>" : "<li class=\"wrong\">").Append(right ? "✓ " : "✗ ")
-            .Append(HtmlText.Escape(question)).Append(" <b>").Append(HtmlText.Escape(answer)).Append("</b>");
-        if (!right)
-        {
-            html.Append(" (it is ").Append(HtmlText.Escape(truth)).Append(')');
-        }
-
-        html.Append("</li>");
+        html.Append(right ? "<li>" : "<li class=\"wrong\">").Append(right ? "✓ " : "✗ ").Append(HtmlText.Escape(question))
+            .Append("<br><b>").Append(HtmlText.Escape(answer)).Append("</b> <small>truth: ").Append(HtmlText.Escape(truth)).Append("</small></li>");
     }
 
     private static string[] Row(string name, IEnumerable<double> values) => [name, .. values.Select(Percent)];
