@@ -118,7 +118,7 @@ public sealed class CheckpointReader : IDisposable
                 shards.Add(shard, file);
             }
 
-            if (!file.TryGet(tensor, out _, out _, out _))
+            if (!file.Contains(tensor))
             {
                 throw new UserErrorException($"'{indexPath}' says that tensor {SafetensorsHeader.Quote(tensor)} is in "
                     + $"{SafetensorsHeader.Quote(shard)}, but that shard does not hold it");

@@ -7,5 +7,7 @@ internal interface ITensorFile : IDisposable
 
     IReadOnlyList<string> Names { get; }
 
+    bool Contains(string name);
+
     bool TryGet(string name, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes);
 }

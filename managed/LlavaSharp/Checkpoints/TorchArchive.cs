@@ -73,6 +73,9 @@ public sealed class TorchArchive : ITensorFile
     /// <exception cref="ArgumentException">Two tensors have one name, or they take 4 GiB or more.</exception>
     public static void Write(string path, IReadOnlyList<TensorSource> tensors) => TorchArchiveWriter.Write(path, tensors);
 
+    /// <summary>Whether the dictionary has that key.</summary>
+    public bool Contains(string name) => _tensors.ContainsKey(name);
+
     /// <summary>Finds a tensor.</summary>
     /// <param name="name">Its key in the dictionary.</param>
     /// <param name="type">Encoding of its elements.</param>

@@ -208,6 +208,25 @@ public sealed class TorchArchiveTests : IDisposable
         }
     }
 
+    [Fact]
+    public void Entries_past_4_gib_are_found_through_their_zip64_fields()
+    {
+        TorchArchive.Write(_folder["a.bin"], [TensorSource.FromFloats("x", [2], new float[] { 1, 2 })]);
+        byte[] bytes = File.ReadAllBytes(_folder["a.bin"]);
+        int directory = BitConverter.ToInt32(bytes, bytes.Length - 6);
+        int name = BitConverter.ToUInt16(bytes, directory + 28);
+        byte[] entry = bytes[directory..(directory + 46 + name)];
+        byte[] extra = [1, 0, 24, 0, .. BitConverter.GetBytes((long)BitConverter.ToUInt32(entry, 24)),
+            .. BitConverter.GetBytes((long)BitConverter.ToUInt32(entry, 20)), .. BitConverter.GetBytes((long)BitConverter.ToUInt32(entry, 42))];
+        entry.AsSpan(20, 8).Fill(0xff);
+        entry.AsSpan(42, 4).Fill(0xff);
+        entry[30] = (byte)extra.Length;
+        byte[] end = bytes[^22..];
+        BitConverter.TryWriteBytes(end.AsSpan(12), BitConverter.ToInt32(end, 12) + extra.Length);
+        File.WriteAllBytes(_folder["b.bin"], [.. bytes[..directory], .. entry, .. extra, .. bytes[(directory + 46 + name)..^22], .. end]);
+        Assert.Equal([1, 2], Floats(TorchArchive.Read(_folder["b.bin"])["x"]));
+    }
+
     private static string Message(string path) => Assert.Throws<UserErrorException>(() => TorchArchive.Open(path)).Message;
 
     private static float[] Floats(StoredTensor tensor)
