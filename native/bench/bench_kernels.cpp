@@ -129,7 +129,7 @@ void measure(benchmark::State& state, const Entry& entry, const Ceilings& ceilin
   const Case timed = entry.timed();
   timed.run();  // Scratch memory is there from now on.
   const auto start = std::chrono::steady_clock::now();
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     timed.run();
   }
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
@@ -142,6 +142,17 @@ void measure(benchmark::State& state, const Entry& entry, const Ceilings& ceilin
     state.counters["of_copy"] = entry.bytes * runs_per_second / ceilings.bytes_per_second;
   }
 }
+
+class KernelBenchmark : public benchmark::internal::Benchmark {
+ public:
+  KernelBenchmark(const Entry& entry, const Ceilings& ceilings)
+      : Benchmark(entry.name.c_str()), entry_(entry), ceilings_(ceilings) {}
+  void Run(benchmark::State& state) override { measure(state, entry_, ceilings_); }
+
+ private:
+  const Entry& entry_;  // Outlives the run.
+  Ceilings ceilings_;
+};
 
 int run(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
@@ -163,11 +174,10 @@ int run(int argc, char** argv) {
       list.size(), core::libtorch_version(), backend::cpu_simd_name(), core::threads(),
       ceilings.bytes_per_second * 1e-9, ceilings.flops_per_second * 1e-9);
   for (const Entry& entry : list) {
-    benchmark::RegisterBenchmark(
-        entry.name.c_str(),
-        [&entry, ceilings](benchmark::State& state) { measure(state, entry, ceilings); })
-        ->UseRealTime()
-        ->Unit(benchmark::kMicrosecond);
+    // The registry owns what it is given.
+    auto timed = std::make_unique<KernelBenchmark>(entry, ceilings);
+    timed->UseRealTime()->Unit(benchmark::kMicrosecond);
+    benchmark::internal::RegisterBenchmarkInternal(timed.release());
   }
   benchmark::RunSpecifiedBenchmarks();
   return 0;

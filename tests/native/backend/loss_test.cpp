@@ -144,6 +144,7 @@ TEST(AdamW, MatchesDefinitionOverSteps) {
       m.set(0.0F);
       v.set(0.0F);
       std::vector<AdamReference> reference;
+      reference.reserve(static_cast<size_t>(count));
       for (int64_t i = 0; i < count; ++i) {
         reference.push_back({.weight = weight(0, i), .m = 0.0, .v = 0.0});
       }
