@@ -4,7 +4,8 @@
 
 MODEL_FOLDER is a Hugging Face LLaVA folder. Every weight must be found and none left over, the processor must load and
 agree with the model on the image token, and a picture with a question must get an answer. Prints one line a check, exits with 1
-if one fails. That the logits are equal, too, is what `make_case` and then `parity` show. Imports: torch, transformers, PIL, numpy (PyTorch 2.1 or newer, transformers 4.37 or newer).
+if one fails. That the logits are equal, too, is what `make_case` and then `parity` show.
+Imports: torch, transformers, PIL, numpy (PyTorch 2.1 or newer, transformers 4.37 or newer).
 """
 import argparse
 import sys

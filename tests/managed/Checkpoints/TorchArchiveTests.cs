@@ -216,14 +216,15 @@ public sealed class TorchArchiveTests : IDisposable
         int directory = BitConverter.ToInt32(bytes, bytes.Length - 6);
         int name = BitConverter.ToUInt16(bytes, directory + 28);
         byte[] entry = bytes[directory..(directory + 46 + name)];
-        byte[] extra = [1, 0, 24, 0, .. BitConverter.GetBytes((long)BitConverter.ToUInt32(entry, 24)),
-            .. BitConverter.GetBytes((long)BitConverter.ToUInt32(entry, 20)), .. BitConverter.GetBytes((long)BitConverter.ToUInt32(entry, 42))];
+        byte[] Wide(int at) => BitConverter.GetBytes((long)BitConverter.ToUInt32(entry, at));
+        byte[] extra = [1, 0, 24, 0, .. Wide(24), .. Wide(20), .. Wide(42)];
         entry.AsSpan(20, 8).Fill(0xff);
         entry.AsSpan(42, 4).Fill(0xff);
         entry[30] = (byte)extra.Length;
         byte[] end = bytes[^22..];
         BitConverter.TryWriteBytes(end.AsSpan(12), BitConverter.ToInt32(end, 12) + extra.Length);
-        File.WriteAllBytes(_folder["b.bin"], [.. bytes[..directory], .. entry, .. extra, .. bytes[(directory + 46 + name)..^22], .. end]);
+        byte[] others = bytes[(directory + 46 + name)..^22];
+        File.WriteAllBytes(_folder["b.bin"], [.. bytes[..directory], .. entry, .. extra, .. others, .. end]);
         Assert.Equal([1, 2], Floats(TorchArchive.Read(_folder["b.bin"])["x"]));
     }
 
