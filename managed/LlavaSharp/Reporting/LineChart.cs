@@ -29,12 +29,12 @@ public static class LineChart
         foreach (var tick in y.Ticks)
         {
             Append(svg, $"<line class=\"grid\" x1=\"{Left:0}\" x2=\"{Width - Right:0}\" y1=\"{y.At(tick):0.0}\" y2=\"{y.At(tick):0.0}\"/>");
-            Append(svg, $"<text x=\"{Left - 8:0}\" y=\"{y.At(tick) + 4:0.0}\" text-anchor=\"end\">{Label(tick)}</text>");
+            Append(svg, $"<text x=\"{Left - 8:0}\" y=\"{y.At(tick) + 4:0.0}\" text-anchor=\"end\">{Label(tick, y.Step)}</text>");
         }
 
         foreach (var tick in x.Ticks)
         {
-            Append(svg, $"<text x=\"{x.At(tick):0.0}\" y=\"{Height - Bottom + 18:0}\" text-anchor=\"middle\">{Label(tick)}</text>");
+            Append(svg, $"<text x=\"{x.At(tick):0.0}\" y=\"{Height - Bottom + 18:0}\" text-anchor=\"middle\">{Label(tick, x.Step)}</text>");
         }
 
         Append(svg, $"<text x=\"{Width - Right:0}\" y=\"{Height - 3:0}\" text-anchor=\"end\">{HtmlText.Escape(xLabel)}</text>");
@@ -48,7 +48,7 @@ public static class LineChart
 
     private static void Curve(StringBuilder svg, ChartSeries series, int colour, Axis x, Axis y)
     {
-        var smooth = series.Y.Count >= 40 ? Smooth(series.Y) : null;
+        var smooth = !series.IsExact && series.Y.Count >= 40 ? Smooth(series.Y) : null;
         Path(svg, series.X, series.Y, $"s{colour}{(smooth is null ? "" : " raw")}", x, y);
         if (smooth is not null)
         {
@@ -86,33 +86,23 @@ public static class LineChart
         }
     }
 
-    // An exponential average over about a twentieth of the run, corrected for its start as Adam corrects its moments.
+    // A centred mean over about a twentieth of the run: it does not lag behind what it smooths, as a running one would.
     private static double[] Smooth(IReadOnlyList<double> values)
     {
-        var keep = 1 - (1 / Math.Max(4.0, values.Count / 20.0));
-        var smooth = new double[values.Count];
-        double sum = 0, weight = 0;
-        for (var i = 0; i < smooth.Length; i++)
+        var reach = Math.Max(2, values.Count / 40);
+        return [.. Enumerable.Range(0, values.Count).Select(i =>
         {
-            if (double.IsFinite(values[i]))
-            {
-                sum = (sum * keep) + (values[i] * (1 - keep));
-                weight = (weight * keep) + (1 - keep);
-            }
-
-            smooth[i] = weight > 0 ? sum / weight : double.NaN;
-        }
-
-        return smooth;
+            var side = Math.Min(reach, Math.Min(i, values.Count - 1 - i));
+            var near = Enumerable.Range(i - side, (2 * side) + 1).Select(j => values[j]).Where(double.IsFinite).ToArray();
+            return near.Length == 0 ? double.NaN : near.Average();
+        })];
     }
 
-    private static string Label(double value) => Math.Abs(value) switch
-    {
-        0 => "0",
-        >= 1e6 or < 1e-3 => value.ToString("0.#e0", CultureInfo.InvariantCulture),
-        >= 100 => value.ToString("0", CultureInfo.InvariantCulture),
-        _ => value.ToString("0.###", CultureInfo.InvariantCulture),
-    };
+    // As many decimals as the step between ticks needs, so that no two ticks read the same.
+    private static string Label(double value, double step) =>
+        Math.Abs(value) < step * 1e-6 ? "0"
+        : step is >= 1e-4 and < 1e6 ? value.ToString($"F{Math.Max(0, -(int)Math.Floor(Math.Log10(step) + 1e-9))}", CultureInfo.InvariantCulture)
+        : value.ToString("0.##e0", CultureInfo.InvariantCulture);
 
     private static void Append(StringBuilder to, FormattableString text) => to.Append(FormattableString.Invariant(text));
 
@@ -129,7 +119,8 @@ public static class LineChart
                 (low, high) = (low - margin, high + margin);
             }
 
-            var step = Step((high - low) / ticks);
+            var step = RoundStep((high - low) / ticks);
+            Step = step;
             var first = Math.Floor((low / step) + 1e-9);
             var end = Math.Ceiling((high / step) - 1e-9);
             (_low, _high, _from, _to) = nice ? (first * step, end * step, from, to) : (low, high, from, to);
@@ -139,9 +130,11 @@ public static class LineChart
 
         public double[] Ticks { get; }
 
+        public double Step { get; }
+
         public double At(double value) => _from + ((value - _low) / (_high - _low) * (_to - _from));
 
-        private static double Step(double rough)
+        private static double RoundStep(double rough)
         {
             var power = Math.Pow(10, Math.Floor(Math.Log10(rough)));
             return (rough / power) switch { <= 1 => power, <= 2 => 2 * power, <= 5 => 5 * power, _ => 10 * power };

@@ -30,7 +30,7 @@ public static class TrainingReport
             ])
             .BeginGrid()
             .Chart("Loss", "update", [Curve("loss", s => s.Loss)])
-            .Chart("Learning rate", "update", [Curve("learning rate", s => s.LearningRate)], fromZero: true)
+            .Chart("Learning rate", "update", [Curve("learning rate", s => s.LearningRate) with { IsExact = true }], fromZero: true)
             .Chart("Gradient norm", "update", [Curve("gradient norm", s => s.GradientNorm)], fromZero: true)
             .Chart("Throughput", "update", [Curve("tokens a second", s => s.TokensPerSecond)], fromZero: true)
             .EndGrid()

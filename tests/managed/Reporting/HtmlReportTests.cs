@@ -48,6 +48,25 @@ public sealed class HtmlReportTests
     }
 
     [Fact]
+    public void Ticks_read_differently_from_each_other()
+    {
+        var svg = XElement.Parse(LineChart.ToSvg("t", "update", [ChartSeries.OverSteps("rate", [0, 0.0005, 0.001, 0.0015, 0.002])]));
+        var labels = svg.Descendants("text").Where(t => (string?)t.Attribute("text-anchor") == "end").Select(t => t.Value).ToArray();
+        Assert.Equal(labels.Length, labels.Distinct().Count());
+        Assert.Contains("0.0005", labels);
+    }
+
+    [Fact]
+    public void Only_noisy_curves_are_smoothed()
+    {
+        var series = ChartSeries.OverSteps("y", [.. Enumerable.Range(0, 100).Select(i => Math.Sin(i))]);
+        Assert.Equal(2, Count(series));
+        Assert.Equal(1, Count(series with { IsExact = true }));
+
+        static int Count(ChartSeries series) => XElement.Parse(LineChart.ToSvg("t", "x", [series])).Descendants("path").Count();
+    }
+
+    [Fact]
     public void Long_curves_are_thinned_and_end_where_they_end()
     {
         var svg = LineChart.ToSvg("t", "x", [ChartSeries.OverSteps("y", [.. Enumerable.Range(0, 100_000).Select(i => 1.0 / (i + 1))])]);
