@@ -11,8 +11,11 @@ public static class ResolvedConfig
     public const string FileName = "train_config.json";
 
     /// <summary>How the files of a run are indented; text stays readable, not escaped.</summary>
-    internal static JsonSerializerOptions Readable { get; } = new() { WriteIndented = true,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    internal static JsonSerializerOptions Readable { get; } = new()
+    {
+        WriteIndented = true,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping
+    };
 
     /// <summary>Flags and values, in the order of the table.</summary>
     /// <param name="options">The options.</param>

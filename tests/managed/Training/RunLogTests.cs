@@ -51,7 +51,17 @@ public sealed class RunLogTests : IDisposable
 
     private static StepRecord Record(int step, double loss) => new()
     {
-        Step = step, TotalSteps = 3, Epoch = 1, Loss = loss, LearningRate = 1e-3, GradientNorm = 1, Samples = 2, Tokens = 20,
-        SupervisedTokens = 5, Seconds = 0.5, DataWaitSeconds = 0.1, ResidentBytes = 1,
+        Step = step,
+        TotalSteps = 3,
+        Epoch = 1,
+        Loss = loss,
+        LearningRate = 1e-3,
+        GradientNorm = 1,
+        Samples = 2,
+        Tokens = 20,
+        SupervisedTokens = 5,
+        Seconds = 0.5,
+        DataWaitSeconds = 0.1,
+        ResidentBytes = 1,
     };
 }
