@@ -168,7 +168,11 @@ void Arena::rewind(Mark mark) {
       floats += block.floats();
     }
     blocks_.clear();  // First: both at once would raise the peak.
-    blocks_.emplace_back(ledger_, Purpose::kWorkspace, floats);
+    try {
+      blocks_.emplace_back(ledger_, Purpose::kWorkspace, floats);
+    } catch (const Error&) {
+      blocks_.clear();  // Destructors rewind, so this may not fail: the next take reports it.
+    }
     return;
   }
   while (block_ < blocks_.size() && in_block_ > blocks_[block_].floats()) {
