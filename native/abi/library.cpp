@@ -17,7 +17,7 @@ llv_status llv_library_info_get(llv_library_info* out_info) {
                  .reserved = 0,
                  .version = LLAVASHARP_VERSION,
                  .libtorch = core::libtorch_version(),
-                 .simd = backend::cpu_kernels().name};
+                 .simd = backend::cpu_simd_name()};
   });
 }
 
