@@ -229,6 +229,7 @@ TEST(Contract, OneThreadIsInsideAnEngineAtATime) {
 TEST(Contract, ReleasesOnAnotherThreadNeverMakeACallBusy) {
   const Engine engine = make_engine();
   std::vector<Model> models;
+  models.reserve(200);
   for (int i = 0; i < 200; ++i) {
     models.push_back(make_model(engine, tiny_text_config()));
   }

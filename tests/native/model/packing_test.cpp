@@ -9,7 +9,7 @@ namespace {
 // Sample b of a batch whose images come in the order of its samples.
 std::vector<Batch> split(const Batch& batch, const llv_model_config& config) {
   std::vector<Batch> samples;
-  const auto image = static_cast<size_t>(3 * config.image_size * config.image_size);
+  const auto image = size_t{3} * static_cast<size_t>(config.image_size * config.image_size);
   const auto rows = static_cast<size_t>(image_rows_of(config));
   for (size_t b = 0; b + 1 < batch.cu_seqlens.size(); ++b) {
     const int32_t begin = batch.cu_seqlens[b];

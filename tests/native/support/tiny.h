@@ -43,7 +43,7 @@ inline void fill_lively(const Model& model, int64_t seed = 7) {
   for (const llv_parameter& row : table_of(model)) {
     const std::string name = row.name;
     if (row.rank > 1) {
-      const double fan_in = static_cast<double>(row.count / row.shape[0]);
+      const double fan_in = static_cast<double>(row.count) / static_cast<double>(row.shape[0]);
       ok(llv_model_parameter_fill(model.get(), row.name, LLV_FILL_NORMAL, 0,
                                   name == "embed.weight" ? 1.0 : 0.8 / std::sqrt(fan_in), seed));
     } else if (name.ends_with("weight")) {

@@ -193,6 +193,7 @@ TEST_F(Training, AdamWFollowsItsFormula) {
 TEST_F(Training, GroupsHaveTheirOwnRates) {
   train(kAllButTower);
   std::vector<int32_t> groups;
+  groups.reserve(table_.size());
   for (const llv_parameter& row : table_) {
     groups.push_back(row.unit_kind == LLV_UNIT_PROJECTOR ? 1 : row.decay != 0 ? 0 : 2);
   }

@@ -98,6 +98,7 @@ class GoldenParity : public testing::TestWithParam<const char*> {
   void make_batch() {
     const auto integers = [](const Json& list) {
       std::vector<int32_t> values;
+      values.reserve(list.list.size());
       for (const Json& value : list.list) {
         values.push_back(value.integer());
       }
@@ -178,6 +179,7 @@ void GoldenParity::train(const std::string& stage, int32_t units) {
   const Trainer trainer = make_trainer(model_);
   const std::vector<llv_parameter> table = table_of(model_);
   std::vector<std::vector<float>> before;
+  before.reserve(table.size());
   for (const llv_parameter& row : table) {
     before.push_back(read(model_, row));
   }
