@@ -4,7 +4,7 @@ namespace LlavaSharp.Demo;
 public sealed record DemoBudget
 {
     /// <summary>Questions asked about a picture in one conversation of stage 2, at most.</summary>
-    public const int TurnsPerPicture = 6;
+    public const int TurnsPerPicture = 8;
 
     /// <summary>What the README's demo runs.</summary>
     public static DemoBudget Full { get; } = new();
@@ -24,10 +24,10 @@ public sealed record DemoBudget
     };
 
     /// <summary>Pictures with captions, for stage 1.</summary>
-    public int CaptionScenes { get; init; } = 3000;
+    public int CaptionScenes { get; init; } = 6000;
 
     /// <summary>Pictures with conversations, for stage 2.</summary>
-    public int ConversationScenes { get; init; } = 4000;
+    public int ConversationScenes { get; init; } = 16000;
 
     /// <summary>Conversations without a picture, for stage 2.</summary>
     public int TextConversations { get; init; } = 400;
@@ -36,25 +36,25 @@ public sealed record DemoBudget
     public int HeldOutScenes { get; init; } = 150;
 
     /// <summary>Updates of the language model on captions as text.</summary>
-    public int WarmUpSteps { get; init; } = 500;
+    public int WarmUpSteps { get; init; } = 400;
 
     /// <summary>Captions an update of the warm-up.</summary>
     public int WarmUpBatch { get; init; } = 32;
 
     /// <summary>Updates of stage 1.</summary>
-    public int Stage1Steps { get; init; } = 300;
+    public int Stage1Steps { get; init; } = 400;
 
     /// <summary>Samples an update of stage 1.</summary>
     public int Stage1Batch { get; init; } = 64;
 
     /// <summary>Updates of stage 2.</summary>
-    public int Stage2Steps { get; init; } = 500;
+    public int Stage2Steps { get; init; } = 1300;
 
     /// <summary>Samples an update of stage 2.</summary>
     public int Stage2Batch { get; init; } = 32;
 
     /// <summary>Base learning rate of the warm-up.</summary>
-    public double WarmUpLearningRate { get; init; } = 2e-3;
+    public double WarmUpLearningRate { get; init; } = 1e-3;
 
     /// <summary>Base learning rate of stage 1.</summary>
     public double Stage1LearningRate { get; init; } = 2e-3;

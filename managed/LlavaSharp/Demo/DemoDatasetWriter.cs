@@ -39,8 +39,7 @@ internal sealed class DemoDatasetWriter(string folder, int seed)
         for (int i = 0; i < count; i++)
         {
             Scene scene = scenes.Next(SceneLayout.Pad, heldOut: false);
-            SceneQuestion[] questions = [.. SceneWords.Questions(scene, random)];
-            random.Shuffle(questions);
+            List<SceneQuestion> questions = SceneWords.Conversation(scene, random);
             result.Add(new DemoConversation(
                 $"{name}-{i:D5}", Save(scene, name, i), Turns(questions.Take(DemoBudget.TurnsPerPicture), placeholder: true)));
         }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using LlavaSharp.Checkpoints;
 using LlavaSharp.Imaging;
 using LlavaSharp.Interop;
@@ -60,14 +61,23 @@ internal static class DemoModel
     {
         foreach (ParameterInfo parameter in model.Parameters)
         {
+            double inverse = 1 / Math.Sqrt(parameter.Shape[^1]);
             if (parameter.Shape.Length == 1)
             {
                 model.Fill(parameter.Name, Fill.Constant, 1, 0, seed);
+                continue;
             }
-            else
+
+            // Deviations tried for the fastest start: strong embeddings, and layers that add little to them at first.
+            double deviation = parameter.Name switch
             {
-                model.Fill(parameter.Name, Fill.Normal, 0, 1 / Math.Sqrt(parameter.Shape[^1]), seed);
-            }
+                "embed.weight" => 0.5,
+                "head.weight" => 0.05,
+                _ when parameter.Name.EndsWith("o_proj.weight", StringComparison.Ordinal) => 0.35 * inverse,
+                _ when parameter.Name.EndsWith("down_proj.weight", StringComparison.Ordinal) => 0.35 * inverse,
+                _ => inverse,
+            };
+            model.Fill(parameter.Name, Fill.Normal, 0, deviation, seed);
         }
     }
 
@@ -143,7 +153,6 @@ internal static class DemoModel
 
     internal static void InitialiseTower(Model model, ParameterInfo parameter, int seed)
     {
-        const double EmbeddingDeviation = 0.3; // beside patches of about unit scale: places differ, pictures differ more
         string name = parameter.Name;
         if (name.Contains("patch_embedding", StringComparison.Ordinal))
         {
@@ -151,7 +160,11 @@ internal static class DemoModel
         }
         else if (name.Contains("embedding", StringComparison.Ordinal))
         {
-            model.Fill(name, Fill.Normal, 0, EmbeddingDeviation, seed);
+            model.Fill(name, Fill.Normal, 0, 1, seed);
+            if (parameter.Shape.Length == 2)
+            {
+                LayOutPlaces(model, parameter);
+            }
         }
         else if (parameter.Shape.Length == 2)
         {
@@ -161,5 +174,27 @@ internal static class DemoModel
         {
             model.Fill(name, Fill.Constant, name.EndsWith("bias", StringComparison.Ordinal) ? 0 : 1, 0, seed);
         }
+    }
+
+    // A place's embedding is its row's plus its column's: raster order tells a decoder what lies higher, but what lies further
+    // left only the tower can say. Trained towers come to much the same.
+    private static void LayOutPlaces(Model model, ParameterInfo parameter)
+    {
+        const float Scale = 0.7f; // the sum of two has the deviation of a patch
+        int width = (int)parameter.Shape[1];
+        int side = Vision.ImageSize / Vision.PatchSize;
+        float[] drawn = model.Read(parameter.Name); // [1 + places, width]; the class token's comes first
+        float[] places = [.. drawn];
+        for (int place = 0; place < side * side; place++)
+        {
+            int row = (1 + (place / side)) * width;
+            int column = (1 + side + (place % side)) * width;
+            for (int i = 0; i < width; i++)
+            {
+                places[((1 + place) * width) + i] = Scale * (drawn[row + i] + drawn[column + i]);
+            }
+        }
+
+        model.Write(parameter.Name, ElementType.Float32, parameter.Shape, MemoryMarshal.AsBytes<float>(places));
     }
 }

@@ -7,7 +7,7 @@ namespace LlavaSharp.Demo;
 internal static class DemoTokenizer
 {
     /// <summary>Pieces asked for: bytes, marks and letters, and room for every word of the demo.</summary>
-    public const int Vocabulary = 448;
+    public const int Vocabulary = 480;
 
     /// <summary>Trains it.</summary>
     /// <param name="data">The training conversations.</param>

@@ -38,45 +38,85 @@ public static class SceneWords
         List<SceneQuestion> questions = [];
         foreach (SceneObject item in scene.Objects)
         {
-            if (scene.Objects.Count(o => o.Color == item.Color) == 1)
-            {
-                questions.Add(new("shape", $"What shape is the {SceneColors.Name(item.Color)} object?", item.ShapeName));
-            }
-
-            if (scene.Objects.Count(o => o.Kind == item.Kind) == 1)
-            {
-                questions.Add(new("colour", $"What colour is the {item.ShapeName}?", SceneColors.Name(item.Color)));
-            }
+            questions.AddRange(new[] { ShapeOf(scene, item), ColorOf(scene, item) }.OfType<SceneQuestion>());
         }
 
-        questions.Add(new("count", "How many objects are there?", Numbers[scene.Objects.Count]));
-        Relations(scene, random, questions);
+        questions.Add(Count(scene));
+        Places(scene, questions);
         SceneObject present = scene.Objects[random.Next(scene.Objects.Count)];
         questions.Add(new("yes-no", $"Is there a {present.Name}?", "yes"));
         questions.Add(new("yes-no", $"Is there a {Absent(scene, random)}?", "no"));
         return questions;
     }
 
-    private static void Relations(Scene scene, Random random, List<SceneQuestion> questions)
+    /// <summary>
+    /// Questions for one conversation, none of which is answered by the words of another: "Is there a red circle?" gives
+    /// away what colour the circle is, and a model that can read the answer does not learn to look. So a conversation
+    /// keeps to what is there, or asks for each object's shape or colour once, for places and for the count.
+    /// </summary>
+    /// <param name="scene">The scene talked about.</param>
+    /// <param name="random">Draws the theme and the order.</param>
+    public static List<SceneQuestion> Conversation(Scene scene, Random random)
     {
-        for (int i = 0; i < scene.Objects.Count; i++)
+        List<SceneQuestion> questions = [];
+        if (random.Next(6) == 0)
         {
-            for (int j = i + 1; j < scene.Objects.Count; j++)
+            foreach (SceneObject item in scene.Objects)
             {
-                bool turned = random.Next(2) == 1;
-                SceneObject a = scene.Objects[turned ? j : i];
-                SceneObject b = scene.Objects[turned ? i : j];
-                if (a.Column != b.Column)
-                {
-                    questions.Add(new(
-                        "left-right", $"Is the {a.Name} left or right of the {b.Name}?", a.Column < b.Column ? "left" : "right"));
-                }
+                questions.Add(new("yes-no", $"Is there a {item.Name}?", "yes"));
+                questions.Add(new("yes-no", $"Is there a {Absent(scene, random)}?", "no"));
+            }
+        }
+        else
+        {
+            questions.AddRange(scene.Objects.Select(item => Lookup(scene, item, random)).OfType<SceneQuestion>());
+            questions.Add(Count(scene));
+            Places(scene, questions);
+        }
 
-                if (a.Row != b.Row)
-                {
-                    questions.Add(new(
-                        "above-below", $"Is the {a.Name} above or below the {b.Name}?", a.Row < b.Row ? "above" : "below"));
-                }
+        SceneQuestion[] order = [.. questions.DistinctBy(question => question.Text)];
+        random.Shuffle(order);
+        return [.. order];
+    }
+
+    private static SceneQuestion Count(Scene scene) => new("count", "How many objects are there?", Numbers[scene.Objects.Count]);
+
+    private static SceneQuestion? ShapeOf(Scene scene, SceneObject item) => scene.Objects.Count(o => o.Color == item.Color) > 1
+        ? null
+        : new("shape", $"What shape is the {SceneColors.Name(item.Color)} object?", item.ShapeName);
+
+    private static SceneQuestion? ColorOf(Scene scene, SceneObject item) => scene.Objects.Count(o => o.Kind == item.Kind) > 1
+        ? null
+        : new("colour", $"What colour is the {item.ShapeName}?", SceneColors.Name(item.Color));
+
+    private static SceneQuestion? Lookup(Scene scene, SceneObject item, Random random)
+    {
+        SceneQuestion? shape = ShapeOf(scene, item);
+        SceneQuestion? color = ColorOf(scene, item);
+        return shape is null || (color is not null && random.Next(3) > 0) ? color : shape;
+    }
+
+    // One question a direction, where one object alone is furthest that way.
+    private static void Places(Scene scene, List<SceneQuestion> questions)
+    {
+        if (scene.Objects.Count == 1)
+        {
+            return;
+        }
+
+        Furthest("left-right", "on the left", item => -item.Column);
+        Furthest("left-right", "on the right", item => item.Column);
+        Furthest("above-below", "at the top", item => -item.Row);
+        Furthest("above-below", "at the bottom", item => item.Row);
+
+        void Furthest(string kind, string where, Func<SceneObject, int> far)
+        {
+            int most = scene.Objects.Max(far);
+            if (scene.Objects.Count(item => far(item) == most) == 1)
+            {
+                SceneObject item = scene.Objects.Single(item => far(item) == most);
+                questions.Add(new(kind, $"What shape is {where}?", item.ShapeName));
+                questions.Add(new(kind, $"What colour is {where}?", SceneColors.Name(item.Color)));
             }
         }
     }

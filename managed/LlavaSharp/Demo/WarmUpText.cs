@@ -12,6 +12,8 @@ namespace LlavaSharp.Demo;
 /// </summary>
 internal sealed class WarmUpText : ITrainingSource
 {
+    private const int QuestionsMax = 4;
+
     private readonly List<Scene> _scenes = [];
     private readonly LlavaTokenizer _tokenizer;
     private readonly int _seed;
@@ -49,9 +51,10 @@ internal sealed class WarmUpText : ITrainingSource
         }
 
         Append(SceneWords.Caption(scene) + "\n", learned: true);
-        SceneQuestion[] questions = [.. SceneWords.Questions(scene, random)];
+        // A caption does not say what stands highest: only questions that its words answer.
+        SceneQuestion[] questions = [.. SceneWords.Questions(scene, random).Where(q => q.Kind is "shape" or "colour" or "count" or "yes-no")];
         random.Shuffle(questions);
-        foreach (SceneQuestion question in questions.Take(random.Next(DemoBudget.TurnsPerPicture)))
+        foreach (SceneQuestion question in questions.Take(QuestionsMax))
         {
             Append($"USER: {question.Text} ASSISTANT:", learned: false);
             Append(question.Answer, learned: true);

@@ -86,7 +86,7 @@ public sealed class SceneTests
         for (int i = 0; i < 400; i++)
         {
             Scene scene = generator.Next(SceneLayout.Pad, heldOut: false);
-            foreach (SceneQuestion question in SceneWords.Questions(scene, random))
+            foreach (SceneQuestion question in SceneWords.Questions(scene, random).Concat(SceneWords.Conversation(scene, random)))
             {
                 kinds.Add(question.Kind);
                 Assert.Equal(Truth(scene, question.Text), question.Answer);
@@ -108,15 +108,18 @@ public sealed class SceneTests
     private static string Truth(Scene scene, string text)
     {
         string[] words = text.TrimEnd('?').Split(' ');
-        SceneObject Named(int at) => scene.Objects.Single(o => o.Name == $"{words[at]} {words[at + 1]}");
+        static string Word(string what, SceneObject item) => item.Name.Split(' ')[what == "colour" ? 0 : 1];
         return words switch
         {
             ["What", "shape", "is", "the", var color, "object"] => scene.Objects.Single(o => o.Name.StartsWith(color + " ")).ShapeName,
             ["What", "colour", "is", "the", var shape] => scene.Objects.Single(o => o.ShapeName == shape).Name.Split(' ')[0],
             ["How", "many", ..] => ((string[])["zero", "one", "two", "three"])[scene.Objects.Count],
             ["Is", "there", ..] => scene.Objects.Any(o => o.Name == $"{words[3]} {words[4]}") ? "yes" : "no",
-            [_, _, _, _, "left", ..] => Named(2).Column < Named(9).Column ? "left" : "right",
-            _ => Named(2).Row < Named(8).Row ? "above" : "below",
+            [_, var what, _, "on", "the", "left"] => Word(what, scene.Objects.MinBy(o => o.Column)!),
+            [_, var what, _, "on", "the", "right"] => Word(what, scene.Objects.MaxBy(o => o.Column)!),
+            [_, var what, _, "at", "the", "top"] => Word(what, scene.Objects.MinBy(o => o.Row)!),
+            [_, var what, _, "at", "the", "bottom"] => Word(what, scene.Objects.MaxBy(o => o.Row)!),
+            _ => throw new ArgumentException(text),
         };
     }
 
