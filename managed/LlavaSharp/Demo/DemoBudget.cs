@@ -36,7 +36,7 @@ public sealed record DemoBudget
     public int HeldOutScenes { get; init; } = 150;
 
     /// <summary>Updates of the language model on captions as text.</summary>
-    public int WarmUpSteps { get; init; } = 400;
+    public int WarmUpSteps { get; init; } = 600;
 
     /// <summary>Captions an update of the warm-up.</summary>
     public int WarmUpBatch { get; init; } = 32;
@@ -48,7 +48,7 @@ public sealed record DemoBudget
     public int Stage1Batch { get; init; } = 64;
 
     /// <summary>Updates of stage 2.</summary>
-    public int Stage2Steps { get; init; } = 1300;
+    public int Stage2Steps { get; init; } = 1500;
 
     /// <summary>Samples an update of stage 2.</summary>
     public int Stage2Batch { get; init; } = 32;
