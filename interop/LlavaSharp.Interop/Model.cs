@@ -24,7 +24,7 @@ public sealed unsafe class Model : IDisposable
     /// <summary>The shape it was made with.</summary>
     public ModelConfig Config { get; }
 
-    /// <summary>The parameter table, in an order that the config fixes.</summary>
+    /// <summary>The parameter table, in an order that the config fixes; then adapters, as attached.</summary>
     public IReadOnlyList<ParameterInfo> Parameters => _parameters ??= ReadTable();
 
     internal ModelHandle Handle { get; }
@@ -89,6 +89,32 @@ public sealed unsafe class Model : IDisposable
         Native.ModelTrainableSet(Handle, (int)kinds).ThrowIfFailed();
         _parameters = null;
     }
+
+    /// <summary>Attaches an adapter to a linear of a decoder layer; its parameters end the table.</summary>
+    /// <param name="options">Adapters of one input (q, k and v; gate and up) have one dropout and seed.</param>
+    /// <param name="weightName">Canonical name of the linear's weight, such as "layer.0.self_attn.q_proj.weight".</param>
+    /// <exception cref="EngineException">
+    /// The parameter cannot carry an adapter or has one, the adapters are merged, or a trainer exists.
+    /// </exception>
+    public void AttachLora(LoraOptions options, string weightName)
+    {
+        Native.LoraInit(out Native.Lora native).ThrowIfFailed();
+        native.Alpha = options.Alpha;
+        native.Dropout = options.Dropout;
+        native.Seed = options.Seed;
+        native.Rank = options.Rank;
+        native.RankStabilized = options.RankStabilized ? 1 : 0;
+        Native.ModelLoraAttach(Handle, in native, weightName).ThrowIfFailed();
+        _parameters = null;
+    }
+
+    /// <summary>Adds s·B·A to each adapted weight; adapters then rest, and reading weights gives the merged model.</summary>
+    /// <exception cref="EngineException">There is no adapter, they are merged already, or a trainer exists.</exception>
+    public void MergeLora() => Native.ModelLoraMerge(Handle).ThrowIfFailed();
+
+    /// <summary>Undoes <see cref="MergeLora"/>, to rounding.</summary>
+    /// <exception cref="EngineException">The adapters are not merged, or a trainer exists.</exception>
+    public void UnmergeLora() => Native.ModelLoraUnmerge(Handle).ThrowIfFailed();
 
     /// <summary>Runs the tower up to the chosen feature layer.</summary>
     /// <param name="pixels">[N,3,S,S].</param>

@@ -135,6 +135,9 @@ public enum UnitKinds
 
     /// <summary>The final norm and the output projection.</summary>
     Head = 16,
+
+    /// <summary>Adapters: one unit a decoder layer that has any.</summary>
+    Lora = 32,
 }
 
 /// <summary>What is stored beside a trainable parameter.</summary>
@@ -167,7 +170,7 @@ public enum Fill
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "f192ff28f985f28029069c390a33bb86f399855fe6bc52972613af8f74cf3bca";
+    public const string HeaderHash = "b8a05bdc2b7cec13f374fa45136abff6bd808fa35ce722ed30926e991c7befb9";
 
     public const int AbiVersion = 1;
 
@@ -198,6 +201,10 @@ internal static unsafe partial class Native
         "llv_model_parameter_read",
         "llv_model_parameter_fill",
         "llv_model_trainable_set",
+        "llv_lora_init",
+        "llv_model_lora_attach",
+        "llv_model_lora_merge",
+        "llv_model_lora_unmerge",
         "llv_model_vision_run",
         "llv_model_project_run",
         "llv_model_logits_run",
@@ -297,6 +304,13 @@ internal static unsafe partial class Native
         ("Batch", "ImageSlotsCount", 80),
         ("Batch", "Pixels", 88),
         ("Batch", "PixelsCount", 96),
+        ("Lora", "", 40),
+        ("Lora", "Size", 0),
+        ("Lora", "Alpha", 8),
+        ("Lora", "Dropout", 16),
+        ("Lora", "Seed", 24),
+        ("Lora", "Rank", 32),
+        ("Lora", "RankStabilized", 36),
         ("TrainerOptions", "", 32),
         ("TrainerOptions", "Size", 0),
         ("TrainerOptions", "Beta1", 8),
@@ -491,7 +505,7 @@ internal static unsafe partial class Native
         /// <summary>llv_unit_kind.</summary>
         public int UnitKind;
 
-        /// <summary>0 vision, 1 projector, 2 embed, 3+i layer i, then head.</summary>
+        /// <summary>0 vision, 1 projector, 2 embed, 3+i layer i, head, adapters.</summary>
         public int Unit;
 
         /// <summary>1 … LLV_RANK_MAX.</summary>
@@ -557,6 +571,29 @@ internal static unsafe partial class Native
 
         /// <summary>N·3·S·S, or 0.</summary>
         public long PixelsCount;
+    }
+
+    /// <summary>A LoRA adapter (Hu et al. 2021) with PEFT's arithmetic: y = x·Wᵀ + s·(drop(x)·Aᵀ)·Bᵀ.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct Lora
+    {
+        /// <summary>sizeof(llv_lora).</summary>
+        public long Size;
+
+        /// <summary>s = alpha / rank. Default 16.</summary>
+        public double Alpha;
+
+        /// <summary>0 ≤ p &lt; 1, in llv_trainer_accumulate only. Default 0.</summary>
+        public double Dropout;
+
+        /// <summary>Of A's values and of the masks. Default 0.</summary>
+        public long Seed;
+
+        /// <summary>≥ 1. Default 8.</summary>
+        public int Rank;
+
+        /// <summary>≠ 0: s = alpha / √rank. Default 0.</summary>
+        public int RankStabilized;
     }
 
     /// <summary>AdamW's fixed options (Loshchilov and Hutter 2019, as torch.optim.AdamW).</summary>
@@ -711,7 +748,7 @@ internal static unsafe partial class Native
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus ModelParameterCount(ModelHandle model, out long outCount);
 
-    /// <summary>Row `index` of the table, whose order is fixed by the config.</summary>
+    /// <summary>Row `index` of the table: in an order that the config fixes, then adapters as attached.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_model_parameter_get")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus ModelParameterGet(ModelHandle model, long index, out Parameter outParameter);
@@ -755,6 +792,31 @@ internal static unsafe partial class Native
     [LibraryImport("llavasharp", EntryPoint = "llv_model_trainable_set")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus ModelTrainableSet(ModelHandle model, int unitKinds);
+
+    /// <summary>Fills in the defaults. Any thread.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_lora_init")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus LoraInit(out Lora outOptions);
+
+    /// <summary>Attaches an adapter to a decoder layer's linear, by its weight's name. The table gains, for
+    /// "….q_proj.weight" [out,in]: "….q_proj.lora_A.weight" [rank,in], uniform in ±1/√in, and
+    /// "….q_proj.lora_B.weight" [out,rank], zero. Adapters of one input (q, k and v; gate and up) have one
+    /// dropout and seed and share its mask, keyed by (seed, step, micro-batch, layer, input). LLV_UNSUPPORTED:
+    /// another parameter. LLV_STATE: a trainer exists, or an adapter, or all are merged.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_model_lora_attach", StringMarshalling = StringMarshalling.Utf8)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus ModelLoraAttach(ModelHandle model, in Lora options, string weightName);
+
+    /// <summary>W += s·B·A for each adapter, which no longer computes: what parameter_read then gives is the
+    /// merged model. LLV_STATE: a trainer exists, there is no adapter, or all are merged.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_model_lora_merge")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus ModelLoraMerge(ModelHandle model);
+
+    /// <summary>Undoes llv_model_lora_merge, to rounding.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_model_lora_unmerge")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus ModelLoraUnmerge(ModelHandle model);
 
     /// <summary>Tower output for pixels [N,3,S,S] at the chosen layer: out_features [N,L,Dv].</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_model_vision_run")]

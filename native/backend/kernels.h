@@ -36,6 +36,9 @@ struct AdamWStep {
   double gradient_scale;                      // Clipping coefficient.
 };
 
+// One key from three: what a counter-based generator is keyed by.
+[[nodiscard]] uint64_t mix_keys(uint64_t a, uint64_t b, uint64_t c);
+
 enum class Activation : int32_t { kQuickGelu = 0, kGelu = 1 };  // llv_activation
 
 struct Kernels {
@@ -72,6 +75,11 @@ struct Kernels {
   void (*activation_backward)(View dx, View dy, View pre, Activation activation);
   // dbias [1, cols] += column sums of dy.
   void (*column_sum)(View dbias, View dy);
+  // y = or += x with each element dropped with `probability` and the others divided by what is
+  // kept; which ones is a pure function of (key, row, column). y may be x's memory.
+  void (*dropout)(View y, View x, uint64_t key, float probability, bool accumulate);
+  // x *= factor.
+  void (*scale)(View x, float factor);
   // y = x, y += x.
   void (*copy)(View y, View x);
   void (*add)(View y, View x);

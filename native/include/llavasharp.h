@@ -75,7 +75,8 @@ enum llv_unit_kind {
   LLV_UNIT_PROJECTOR = 2, /**< The projector. */
   LLV_UNIT_EMBED = 4,     /**< The token embedding. */
   LLV_UNIT_LAYER = 8,     /**< The decoder layers, one unit each. */
-  LLV_UNIT_HEAD = 16      /**< The final norm and the output projection. */
+  LLV_UNIT_HEAD = 16,     /**< The final norm and the output projection. */
+  LLV_UNIT_LORA = 32      /**< Adapters: one unit a decoder layer that has any. */
 };
 
 /** What is stored beside a trainable parameter. */
@@ -209,7 +210,7 @@ typedef struct llv_model_config {
 typedef struct llv_parameter {
   const char* name;            /**< Canonical name, such as "layer.0.self_attn.q_proj.weight". */
   int32_t unit_kind;           /**< llv_unit_kind. */
-  int32_t unit;                /**< 0 vision, 1 projector, 2 embed, 3+i layer i, then head. */
+  int32_t unit;                /**< 0 vision, 1 projector, 2 embed, 3+i layer i, head, adapters. */
   int32_t rank;                /**< 1 … LLV_RANK_MAX. */
   int32_t decay;               /**< 1 unless a norm's weight or a bias (the recipe's rule). */
   int32_t trainable;           /**< As llv_model_trainable_set left it. */
@@ -254,7 +255,7 @@ LLV_API void llv_model_release(llv_model* model);
 /** Rows of the parameter table. */
 LLV_API llv_status llv_model_parameter_count(llv_model* model, int64_t* out_count);
 
-/** Row `index` of the table, whose order is fixed by the config. */
+/** Row `index` of the table: in an order that the config fixes, then adapters as attached. */
 LLV_API llv_status llv_model_parameter_get(llv_model* model, int64_t index,
                                            llv_parameter* out_parameter);
 
@@ -275,6 +276,36 @@ LLV_API llv_status llv_model_parameter_fill(llv_model* model, const char* name, 
 /** Chooses what trains: a mask of llv_unit_kind. LLV_STATE while a trainer exists, LLV_UNSUPPORTED
  * for the tower. */
 LLV_API llv_status llv_model_trainable_set(llv_model* model, int32_t unit_kinds);
+
+/** A LoRA adapter (Hu et al. 2021) with PEFT's arithmetic: y = x·Wᵀ + s·(drop(x)·Aᵀ)·Bᵀ. */
+typedef struct llv_lora {
+  int64_t size;            /**< sizeof(llv_lora). */
+  double alpha;            /**< s = alpha / rank. Default 16. */
+  double dropout;          /**< 0 ≤ p < 1, in llv_trainer_accumulate only. Default 0. */
+  int64_t seed;            /**< Of A's values and of the masks. Default 0. */
+  int32_t rank;            /**< ≥ 1. Default 8. */
+  int32_t rank_stabilized; /**< ≠ 0: s = alpha / √rank. Default 0. */
+} llv_lora;
+
+/** Fills in the defaults. @thread any */
+LLV_API llv_status llv_lora_init(llv_lora* out_options);
+
+/** Attaches an adapter to a decoder layer's linear, by its weight's name. The table gains, for
+ * "….q_proj.weight" [out,in]: "….q_proj.lora_A.weight" [rank,in], uniform in ±1/√in, and
+ * "….q_proj.lora_B.weight" [out,rank], zero. Adapters of one input (q, k and v; gate and up) have
+ * one dropout and seed and share its mask, keyed by (seed, step, micro-batch, layer, input).
+ * LLV_UNSUPPORTED: another parameter. LLV_STATE: a trainer exists, or an adapter, or all are
+ * merged.
+ */
+LLV_API llv_status llv_model_lora_attach(llv_model* model, const llv_lora* options,
+                                         const char* weight_name);
+
+/** W += s·B·A for each adapter, which no longer computes: what parameter_read then gives is the
+ * merged model. LLV_STATE: a trainer exists, there is no adapter, or all are merged. */
+LLV_API llv_status llv_model_lora_merge(llv_model* model);
+
+/** Undoes llv_model_lora_merge, to rounding. */
+LLV_API llv_status llv_model_lora_unmerge(llv_model* model);
 
 /** Tower output for pixels [N,3,S,S] at the chosen layer: out_features [N,L,Dv]. */
 LLV_API llv_status llv_model_vision_run(llv_model* model, const float* pixels, int64_t pixels_count,

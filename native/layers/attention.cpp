@@ -55,6 +55,7 @@ backend::AttentionShape shape_of(const AttentionConfig& c, const Packing& packin
 void project_all(Context context, const AttentionConfig& c, const AttentionWeights& weights,
                  const Packing& packing, const AttentionSaved& s) {
   core::matmul_nt(s.qkv, s.normed, weights.qkv);
+  lora_forward(context, weights.qkv_lora, Site::kAttention, s.qkv, s.normed, s.qkv_u);
   const View rotated = s.qkv.col_range(0, query_width(c) + key_width(c));
   context.kernels.rope(rotated, packing.positions, c.rope_frequencies, c.heads + c.kv_heads,
                        c.head_dim, false);
@@ -66,23 +67,32 @@ void project_selected(Context context, const AttentionConfig& c, const Attention
   const int64_t queries = query_width(c);
   const View kv = keys_values_of(c, s.qkv);
   core::matmul_nt(kv, s.normed, weight_rows(weights.qkv, queries, kv.cols));
+  lora_forward(context, weights.qkv_lora.slice(queries, queries + kv.cols), Site::kAttention, kv,
+               s.normed, s.qkv_u);
   context.kernels.rope(keys_of(c, kv), packing.positions, c.rope_frequencies, c.kv_heads,
                        c.head_dim, false);
   context.kernels.gather_rows(s.normed_rows, s.normed, selection.rows);
   core::matmul_nt(s.query, s.normed_rows, weight_rows(weights.qkv, 0, queries));
+  lora_forward(context, weights.qkv_lora.slice(0, queries), Site::kAttentionRows, s.query,
+               s.normed_rows, s.query_u);
   context.kernels.rope(s.query, selection.positions, c.rope_frequencies, c.heads, c.head_dim,
                        false);
 }
 
 // Takes what backward reads, then what it does not, so that a rewind to `kept` frees the latter.
-core::Arena::Mark take(Context context, const AttentionConfig& c, View x,
-                       const Selection* selection, Keep keep, AttentionSaved& s) {
+core::Arena::Mark take(Context context, const AttentionConfig& c, const AttentionWeights& weights,
+                       View x, const Selection* selection, Keep keep, AttentionSaved& s) {
   core::Arena& arena = context.arena;
   const int64_t rows = selection != nullptr ? selection->count : x.rows;
   const int64_t width = query_width(c) + 2 * key_width(c);
   const auto take_normed = [&] {
     s.normed = arena.take(x.rows, x.cols);
     s.normed_rows = selection != nullptr ? arena.take(rows, x.cols) : View{};
+    const int64_t query_ranks = weights.qkv_lora.slice(0, query_width(c)).ranks();
+    const int64_t all_ranks = weights.qkv_lora.ranks();
+    s.qkv_u = arena.take(x.rows, selection != nullptr ? all_ranks - query_ranks : all_ranks);
+    s.query_u = selection != nullptr ? arena.take(rows, query_ranks) : View{};
+    s.out_u = arena.take(rows, weights.out_lora.ranks());
   };
   const core::Arena::Mark start = arena.mark();
   s.x = x;
@@ -107,7 +117,7 @@ void attention_forward(Context context, const AttentionConfig& config,
                        const Selection* selection, const LayerCache* cache, View y, View x,
                        Keep keep, AttentionSaved* saved) {
   AttentionSaved s;
-  const core::Arena::Mark kept = take(context, config, x, selection, keep, s);
+  const core::Arena::Mark kept = take(context, config, weights, x, selection, keep, s);
   rms_norm_forward(context, s.normed, x, weights.norm, config.norm_eps, s.inverse_rms);
   if (selection != nullptr) {
     project_selected(context, config, weights, packing, *selection, s);
@@ -128,6 +138,7 @@ void attention_forward(Context context, const AttentionConfig& config,
     context.kernels.copy(y, x);
   }
   core::matmul_nt(y, s.attended, weights.out, Accumulate::kYes);
+  lora_forward(context, weights.out_lora, Site::kAttended, y, s.attended, s.out_u);
   context.arena.rewind(kept);
   if (saved != nullptr) {
     *saved = s;
@@ -143,6 +154,8 @@ void attention_backward(Context context, const AttentionConfig& config,
   const View dattended = context.arena.take(dy.rows, queries);  // [R, H·d]
   linear_backward_input(dattended, dy, weights.out);
   linear_backward_weights(context, {.weight = gradients.out, .bias = {}}, dy, saved.attended);
+  lora_backward(context, weights.out_lora, gradients.out_lora, Site::kAttended, dattended, dy,
+                saved.attended, saved.out_u);
 
   const View dqkv = context.arena.take(saved.qkv.rows, saved.qkv.cols);  // [T, (H+2K)·d]
   const View dkv = keys_values_of(config, dqkv);
@@ -163,6 +176,8 @@ void attention_backward(Context context, const AttentionConfig& config,
              config.heads + config.kv_heads);
     linear_backward_weights(context, {.weight = gradients.qkv, .bias = {}}, dqkv, saved.normed);
     linear_backward_input(dnormed, dqkv, weights.qkv);
+    lora_backward(context, weights.qkv_lora, gradients.qkv_lora, Site::kAttention, dnormed, dqkv,
+                  saved.normed, saved.qkv_u);
   } else {
     unrotate(keys_of(config, dkv), packing.positions, config.kv_heads);
     unrotate(dquery, selection->positions, config.heads);
@@ -172,8 +187,14 @@ void attention_backward(Context context, const AttentionConfig& config,
     linear_backward_weights(context, {.weight = weight_rows(gradients.qkv, 0, queries), .bias = {}},
                             dquery, saved.normed_rows);
     linear_backward_input(dnormed, dkv, weight_rows(weights.qkv, queries, dkv.cols));
+    const int64_t width = queries + dkv.cols;
+    lora_backward(context, weights.qkv_lora.slice(queries, width),
+                  gradients.qkv_lora.slice(queries, width), Site::kAttention, dnormed, dkv,
+                  saved.normed, saved.qkv_u);
     const View dnormed_rows = context.arena.take(dy.rows, dx.cols);  // [R, D]
     linear_backward_input(dnormed_rows, dquery, weight_rows(weights.qkv, 0, queries));
+    lora_backward(context, weights.qkv_lora.slice(0, queries), gradients.qkv_lora.slice(0, queries),
+                  Site::kAttentionRows, dnormed_rows, dquery, saved.normed_rows, saved.query_u);
     context.kernels.scatter_rows(dnormed, dnormed_rows, selection->rows, true);
     context.kernels.fill(dx, 0.0F);
     context.kernels.scatter_rows(dx, dy, selection->rows, false);

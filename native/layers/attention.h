@@ -5,6 +5,7 @@
 #pragma once
 
 #include "layers/context.h"
+#include "layers/lora.h"
 #include "layers/packing.h"
 
 namespace llavasharp::layers {
@@ -22,6 +23,8 @@ struct AttentionWeights {
   View norm;  // [1, D]
   View qkv;   // [(H+2K)·d, D]
   View out;   // [D, H·d]
+  LoraGroup qkv_lora = {};
+  LoraGroup out_lora = {};
 };
 
 // What backward reads. Views into the arena, which the caller rewinds.
@@ -34,6 +37,9 @@ struct AttentionSaved {
   View qkv;          // [T, (H+2K)·d] after rope; query columns unused with a selection.
   View attended;     // [R, H·d]
   View log_sum_exp;  // [R, H]
+  View qkv_u;        // [T, ranks of q, k and v]; with a selection of k and v.
+  View query_u;      // [R, rank of q], with a selection only.
+  View out_u;        // [R, rank]
 };
 
 // A layer's key-value cache: keys beside values after rope, in rows that the packing names.

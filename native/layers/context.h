@@ -9,10 +9,18 @@ namespace llavasharp::layers {
 
 using core::View;
 
+// Whether adapters drop out, and the key of this pass's masks: of the step and micro-batch, then,
+// within a layer, of the layer as well.
+struct Dropout {
+  bool active = false;
+  uint64_t key = 0;
+};
+
 // Borrowed from the engine for a call.
 struct Context {
   const backend::Kernels& kernels;
   core::Arena& arena;
+  Dropout dropout = {};
 };
 
 // Gives back, at the end of a scope, what was taken from the arena in it.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "layers/context.h"
+#include "layers/lora.h"
 #include "layers/packing.h"
 
 namespace llavasharp::layers {
@@ -13,6 +14,8 @@ struct MlpWeights {
   View norm;     // [1, D]
   View gate_up;  // [2I, D]
   View down;     // [D, I]
+  LoraGroup gate_up_lora = {};
+  LoraGroup down_lora = {};
 };
 
 // What backward reads. Views into the arena, which the caller rewinds.
@@ -22,6 +25,8 @@ struct MlpSaved {
   View normed;       // [R, D], kept for weights only.
   View gate_up;      // [R, 2I], overwritten by backward.
   View activated;    // [R, I], kept for weights only.
+  View gate_up_u;    // [R, ranks of gate and up], kept for weights only.
+  View down_u;       // [R, rank], kept for weights only.
 };
 
 // y [R, D] from x [R, D]; y may be x with Keep::kNothing.

@@ -15,6 +15,14 @@ layers::AttentionConfig attention_config(const Config& config) {
           .rope_frequencies = config.rope_frequencies()};
 }
 
+// The masks of layer `index`.
+Context of_layer(Context context, size_t index) {
+  if (context.dropout.active) {
+    context.dropout.key = backend::mix_keys(context.dropout.key, index, 0);
+  }
+  return context;
+}
+
 }  // namespace
 
 void decoder_forward(Context context, const Config& config,
@@ -36,9 +44,10 @@ void decoder_forward(Context context, const Config& config,
       middle = context.arena.take(rows, x.cols);
       out = last ? hidden : context.arena.take(rows, x.cols);
     }
-    layers::attention_forward(context, attention, weights[i].attention, run.packing, selection,
+    const Context inside = of_layer(context, i);
+    layers::attention_forward(inside, attention, weights[i].attention, run.packing, selection,
                               cache, middle, x, run.keep, keep ? &saved[i].attention : nullptr);
-    layers::mlp_forward(context, attention.norm_eps, weights[i].mlp, out, middle, run.keep,
+    layers::mlp_forward(inside, attention.norm_eps, weights[i].mlp, out, middle, run.keep,
                         keep ? &saved[i].mlp : nullptr);
     x = out;
   }
@@ -52,8 +61,9 @@ void decoder_backward(Context context, const Config& config,
   for (size_t i = weights.size(); i-- > 0;) {
     const bool last = i + 1 == weights.size();
     const View dy = last ? dhidden : dx;
-    layers::mlp_backward(context, weights[i].mlp, gradients[i].mlp, dy, saved[i].mlp);
-    layers::attention_backward(context, attention, weights[i].attention, gradients[i].attention,
+    const Context inside = of_layer(context, i);
+    layers::mlp_backward(inside, weights[i].mlp, gradients[i].mlp, dy, saved[i].mlp);
+    layers::attention_backward(inside, attention, weights[i].attention, gradients[i].attention,
                                run.packing, last ? run.selection : nullptr, dx, dy,
                                saved[i].attention);
     context.arena.rewind(saved[i].begin);

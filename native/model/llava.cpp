@@ -12,8 +12,8 @@ namespace {
 
 using core::fail;
 
-constexpr int32_t kAllUnits =
-    LLV_UNIT_VISION | LLV_UNIT_PROJECTOR | LLV_UNIT_EMBED | LLV_UNIT_LAYER | LLV_UNIT_HEAD;
+constexpr int32_t kAllUnits = LLV_UNIT_VISION | LLV_UNIT_PROJECTOR | LLV_UNIT_EMBED |
+                              LLV_UNIT_LAYER | LLV_UNIT_HEAD | LLV_UNIT_LORA;
 
 std::string shape_text(std::span<const int64_t> shape) {
   std::string text = "[";
@@ -66,12 +66,18 @@ void check_count(const Parameter& parameter, int64_t given) {
 
 Llava::Llava(Engine& engine, const Config& config)
     : engine_(engine), config_(config), table_(config) {
-  std::vector<float*> units;
   for (const Unit& unit : table_.units()) {
     units_.push_back(unit.floats == 0 ? core::Buffer()
                                       : core::Buffer(engine.ledger(), core::Purpose::kParameters,
                                                      unit.floats, true));
-    units.push_back(units_.back().data());
+  }
+  bind();
+}
+
+void Llava::bind() {
+  std::vector<float*> units;
+  for (const core::Buffer& buffer : units_) {
+    units.push_back(buffer.data());
   }
   weights_ = bind_weights(table_, units);
 }
@@ -97,6 +103,7 @@ void Llava::write(std::string_view name, core::DType dtype, std::span<const int6
     fail(LLV_SHAPE, "'%s' needs %lld bytes, %zu were given", parameter.name.c_str(),
          static_cast<long long>(expected), bytes.size());
   }
+  check_writable(parameter);
   engine_.kernels().convert(values(parameter).data(), bytes.data(), dtype, parameter.count);
 }
 
@@ -109,6 +116,7 @@ void Llava::read(std::string_view name, std::span<float> out) {
 void Llava::fill(std::string_view name, int32_t fill, double a, double b, int64_t seed) {
   const Parameter& parameter = table_.find(name);
   check_fill(fill, a, b);
+  check_writable(parameter);
   const std::span<float> out = values(parameter);
   if (fill == LLV_FILL_CONSTANT) {
     engine_.kernels().fill(core::dense(out.data(), 1, parameter.count), static_cast<float>(a));

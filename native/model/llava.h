@@ -38,17 +38,30 @@ class Llava {
   // Draws a parameter (llv_model_parameter_fill).
   void fill(std::string_view name, int32_t fill, double a, double b, int64_t seed);
 
+  // Adds an adapter beside a decoder linear: A drawn as PEFT draws it, keyed by (seed, name), B
+  // zero. Not while merged. Gradients bound before no longer fit.
+  void attach_lora(const LoraOptions& options, std::string_view weight_name);
+  // W += s · B A for each adapter, which then rests; and the opposite. Throws LLV_STATE where there
+  // is nothing to do.
+  void merge_lora();
+  void unmerge_lora();
+  [[nodiscard]] bool lora_merged() const { return lora_merged_; }
+
   // A mask of llv_unit_kind. The tower cannot train.
   void set_trainable(int32_t unit_kinds);
   [[nodiscard]] bool trains(int32_t unit_kind) const { return (trainable_ & unit_kind) != 0; }
 
  private:
+  void bind();
+  void add_lora_products(double sign);
+  void check_writable(const Parameter& parameter) const;
   Engine& engine_;
   Config config_;
   ParameterTable table_;
   std::vector<core::Buffer> units_;  // One a unit of the table.
   Weights weights_;
   int32_t trainable_ = 0;
+  bool lora_merged_ = false;
 };
 
 // Throws LLV_SHAPE unless `given` is the parameter's element count.

@@ -1,13 +1,15 @@
 // The table that names every parameter, once: loading, initialisation, AdamW and checkpoints walk
 // it.
 //
-// Parameters live in units (vision, projector, embed, layer.i, head), each one flat buffer. Every
-// tensor begins on a 64-byte boundary, except those that one matrix product reads together (q, k
-// and v; gate and up), which are adjacent.
+// Parameters live in units (vision, projector, embed, layer.i, head), each one flat buffer.
+// Adapters come later: a layer's are a unit of their own after those, and their rows end the table.
+// Every tensor begins on a 64-byte boundary, except those that one matrix product reads together
+// (q, k and v; gate and up), which are adjacent.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -52,6 +54,26 @@ struct DecoderLayerRows {
   int64_t input_norm, query, key, value, out, post_norm, gate, up, down;
 };
 
+// How an adapter computes.
+struct LoraOptions {
+  int64_t rank = 0;
+  double alpha = 0;
+  double dropout = 0;
+  int64_t seed = 0;
+  bool rank_stabilized = false;
+  [[nodiscard]] float scale() const;  // alpha / rank, or alpha / √rank.
+};
+
+// An adapter's parameters; no adapter where a is -1.
+struct LoraRows {
+  int64_t a = -1, b = -1;
+  LoraOptions options;
+};
+
+struct DecoderLayerLora {
+  LoraRows query, key, value, out, gate, up, down;
+};
+
 // Where each parameter of the model is in the table.
 struct Rows {
   int64_t class_embedding = -1, patch_embedding = -1, position_embedding = -1;
@@ -60,6 +82,7 @@ struct Rows {
   std::vector<Pair> projector;
   int64_t embed = -1;
   std::vector<DecoderLayerRows> layers;
+  std::vector<DecoderLayerLora> lora;  // One a layer.
   int64_t head_norm = -1, head = -1;
 };
 
@@ -67,11 +90,16 @@ class ParameterTable {
  public:
   explicit ParameterTable(const Config& config);
 
-  [[nodiscard]] const std::vector<Parameter>& parameters() const { return parameters_; }
+  [[nodiscard]] const std::deque<Parameter>& parameters() const { return parameters_; }
   [[nodiscard]] const std::vector<Unit>& units() const { return units_; }
   [[nodiscard]] const Rows& rows() const { return rows_; }
   // Throws LLV_INVALID with the name when there is no such parameter.
   [[nodiscard]] const Parameter& find(std::string_view name) const;
+
+  // Adds an adapter beside a decoder linear's weight, and lays its layer's adapter unit out anew.
+  // Returns the unit. Throws LLV_UNSUPPORTED for any other parameter, LLV_STATE where there is an
+  // adapter already, LLV_INVALID where one on the same input drops out otherwise.
+  int32_t add_lora(std::string_view weight_name, const LoraOptions& options);
 
  private:
   enum class Place : bool { kAligned, kAdjacent };
@@ -85,8 +113,10 @@ class ParameterTable {
   void add_vision_layer(const std::string& name, const llv_model_config& c);
   void add_projector(const Config& config);
   void add_layer(int32_t index, const Config& config);
+  int32_t lora_unit(size_t layer);
+  void lay_out_lora(size_t layer, int32_t unit);
 
-  std::vector<Parameter> parameters_;
+  std::deque<Parameter> parameters_;  // Rows stay where they are: names are handed out.
   std::vector<Unit> units_;
   Rows rows_;
   std::unordered_map<std::string_view, size_t> by_name_;

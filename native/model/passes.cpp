@@ -191,7 +191,7 @@ Reach reach_of(const Llava& model, const Batch& batch) {
   return {.projector =
               model.trains(LLV_UNIT_PROJECTOR) && image_rows && !model.weights().projector.empty(),
           .embed = model.trains(LLV_UNIT_EMBED),
-          .layers = model.trains(LLV_UNIT_LAYER)};
+          .layers = model.trains(LLV_UNIT_LAYER) || model.trains(LLV_UNIT_LORA)};
 }
 
 // Head, forward and, where something trains, backward: returns the loss, which is finite.
@@ -235,11 +235,12 @@ void backward_inputs(Llava& model, const Inputs& inputs, const Weights& gradient
 }  // namespace
 
 Loss run_gradients(Llava& model, const Batch& batch, const Weights& gradients,
-                   double gradient_scale) {
+                   double gradient_scale, layers::Dropout dropout) {
   check_batch(batch, model.config());
   check_labels(batch);
   const Scratch scratch(model.engine().arena());
-  const Context context = model.engine().context();
+  Context context = model.engine().context();
+  context.dropout = dropout;
   const int64_t width = model.config().get().hidden;
   const Supervised supervised = make_supervised(batch, context.arena);
   const int64_t rows = supervised.selection.count;

@@ -41,7 +41,8 @@ void run_loss(Llava& model, const Batch& batch, std::span<double> losses,
 
 // Loss of the batch; gradients (of what trains) += gradient_scale · d(loss sum)/d(parameter).
 // Throws LLV_INVALID without a supervised token and LLV_NUMERIC when the loss is not finite.
+// `dropout` keys the adapters' masks.
 [[nodiscard]] Loss run_gradients(Llava& model, const Batch& batch, const Weights& gradients,
-                                 double gradient_scale);
+                                 double gradient_scale, layers::Dropout dropout);
 
 }  // namespace llavasharp::model

@@ -1,5 +1,8 @@
 #include "model/weights.h"
 
+#include <initializer_list>
+#include <utility>
+
 namespace llavasharp::model {
 namespace {
 
@@ -32,6 +35,32 @@ class Binder {
   }
   [[nodiscard]] layers::Linear linear(const Pair& pair) const {
     return {.weight = one(pair.weight), .bias = one(pair.bias)};
+  }
+
+  // Adapters of one input, whose linears' outputs lie side by side.
+  [[nodiscard]] layers::LoraGroup lora(
+      std::initializer_list<std::pair<const LoraRows*, int64_t>> adapters) const {
+    layers::LoraGroup group;
+    int64_t out = 0;
+    int64_t ranks = 0;
+    for (const auto& [rows, weight] : adapters) {
+      const int64_t width = table_.parameters()[static_cast<size_t>(weight)].shape[0];
+      if (rows->a >= 0) {
+        if (group.count == 0) {
+          group.a = one(rows->a);
+        }
+        group.parts.at(static_cast<size_t>(group.count++)) = {
+            .b = one(rows->b), .out_begin = out, .u_begin = ranks, .scale = rows->options.scale()};
+        group.dropout = static_cast<float>(rows->options.dropout);
+        group.seed = static_cast<uint64_t>(rows->options.seed);
+        ranks += rows->options.rank;
+      }
+      out += width;
+    }
+    if (!group.a.empty()) {
+      group.a.rows = ranks;  // Adjacent.
+    }
+    return group;
   }
 
  private:
@@ -81,13 +110,22 @@ Weights bind_weights(const ParameterTable& table, std::span<float* const> units)
     weights.projector.push_back(bind.linear(pair));
   }
   weights.embed = bind.one(rows.embed);
-  for (const DecoderLayerRows& layer : rows.layers) {
-    weights.layers.push_back({.attention = {.norm = bind.one(layer.input_norm),
-                                            .qkv = bind.fused(layer.query, layer.value),
-                                            .out = bind.one(layer.out)},
-                              .mlp = {.norm = bind.one(layer.post_norm),
-                                      .gate_up = bind.fused(layer.gate, layer.up),
-                                      .down = bind.one(layer.down)}});
+  for (size_t i = 0; i < rows.layers.size(); ++i) {
+    const DecoderLayerRows& layer = rows.layers[i];
+    const DecoderLayerLora& lora = rows.lora[i];
+    weights.layers.push_back(
+        {.attention = {.norm = bind.one(layer.input_norm),
+                       .qkv = bind.fused(layer.query, layer.value),
+                       .out = bind.one(layer.out),
+                       .qkv_lora = bind.lora({{&lora.query, layer.query},
+                                              {&lora.key, layer.key},
+                                              {&lora.value, layer.value}}),
+                       .out_lora = bind.lora({{&lora.out, layer.out}})},
+         .mlp = {.norm = bind.one(layer.post_norm),
+                 .gate_up = bind.fused(layer.gate, layer.up),
+                 .down = bind.one(layer.down),
+                 .gate_up_lora = bind.lora({{&lora.gate, layer.gate}, {&lora.up, layer.up}}),
+                 .down_lora = bind.lora({{&lora.down, layer.down}})}});
   }
   weights.head = {.norm = bind.one(rows.head_norm), .weight = bind.one(rows.head)};
   return weights;

@@ -36,6 +36,9 @@ void check_not_negative(const char* name, size_t group, double value) {
 Trainer::Trainer(model::Llava& model, const AdamWOptions& options)
     : model_(model), options_(options), groups_(model.table().parameters().size(), 0) {
   check_options(options);
+  if (model.trains(LLV_UNIT_LORA) && model.lora_merged()) {
+    fail(LLV_STATE, "the adapters are merged: unmerge them before training them");
+  }
   std::vector<float*> gradients;
   bool any = false;
   for (const model::Unit& unit : model.table().units()) {
@@ -81,8 +84,13 @@ model::Loss Trainer::accumulate(const model::Batch& batch, double scale) {
   const Gradients before = state_;
   state_ = Gradients::kBroken;
   try {
-    const model::Loss loss = model::run_gradients(model_, batch, gradients_, scale);
+    const layers::Dropout dropout{
+        .active = true,
+        .key = backend::mix_keys(static_cast<uint64_t>(steps_),
+                                 static_cast<uint64_t>(micro_batches_), 0)};
+    const model::Loss loss = model::run_gradients(model_, batch, gradients_, scale, dropout);
     state_ = Gradients::kSome;
+    ++micro_batches_;
     return loss;
   } catch (const core::Error& error) {
     if (error.status() == LLV_INVALID || error.status() == LLV_SHAPE) {
@@ -174,6 +182,7 @@ void Trainer::clear_gradients() {
     }
   }
   state_ = Gradients::kNone;
+  micro_batches_ = 0;
 }
 
 std::span<float> Trainer::slot(Slot slot, const model::Parameter& parameter) {

@@ -72,6 +72,7 @@ class Trainer {
   model::Weights gradients_;  // Views of the gradient buffers.
   std::vector<int32_t> groups_;
   Gradients state_ = Gradients::kNone;
+  int64_t micro_batches_ = 0;  // Since the last update or clearing: keys dropout.
   int64_t steps_ = 0;
 };
 

@@ -92,6 +92,14 @@ _Static_assert(offsetof(llv_batch, image_slots_count) == 80, "llv_batch.image_sl
 _Static_assert(offsetof(llv_batch, pixels) == 88, "llv_batch.pixels");
 _Static_assert(offsetof(llv_batch, pixels_count) == 96, "llv_batch.pixels_count");
 
+_Static_assert(sizeof(llv_lora) == 40, "llv_lora");
+_Static_assert(offsetof(llv_lora, size) == 0, "llv_lora.size");
+_Static_assert(offsetof(llv_lora, alpha) == 8, "llv_lora.alpha");
+_Static_assert(offsetof(llv_lora, dropout) == 16, "llv_lora.dropout");
+_Static_assert(offsetof(llv_lora, seed) == 24, "llv_lora.seed");
+_Static_assert(offsetof(llv_lora, rank) == 32, "llv_lora.rank");
+_Static_assert(offsetof(llv_lora, rank_stabilized) == 36, "llv_lora.rank_stabilized");
+
 _Static_assert(sizeof(llv_trainer_options) == 32, "llv_trainer_options");
 _Static_assert(offsetof(llv_trainer_options, size) == 0, "llv_trainer_options.size");
 _Static_assert(offsetof(llv_trainer_options, beta1) == 8, "llv_trainer_options.beta1");

@@ -6,6 +6,10 @@ namespace LlavaSharp.Tidy.Tests;
 public static partial class SizeRules
 {
     private const int FileLinesMax = 400;
+
+    // The contract is one file by design, and mostly documentation.
+    private const string Contract = "native/include/llavasharp.h";
+    private const int ContractLinesMax = 550;
     private const int FunctionLinesMax = 70;
 
     private static readonly string[] Counted = [".cpp", ".h", ".cs", ".sh", ".ps1", ".py", ".cmake", "CMakeLists.txt"];
@@ -14,8 +18,9 @@ public static partial class SizeRules
         from file in tree.Files
         where Counted.Any(file.Has) && !file.IsGenerated
         let count = file.Lines.Length - 1
-        where count > FileLinesMax
-        select new Violation(file.Path, FileLinesMax + 1, $"{count} lines, at most {FileLinesMax}: a second idea");
+        let most = file.Path == Contract ? ContractLinesMax : FileLinesMax
+        where count > most
+        select new Violation(file.Path, most + 1, $"{count} lines, at most {most}: a second idea");
 
     // In C# the text of literals is not counted: tables of messages and of test data stay tables.
     public static IEnumerable<Violation> ShortLines(SourceTree tree) =>

@@ -27,7 +27,10 @@ void swiglu_backward(View dgate_up, View dy, View gate_up);
 // activation.cpp
 void bias_activation_forward(View y, View pre, View x, View bias, Activation activation);
 void activation_backward(View dx, View dy, View pre, Activation activation);
+// dropout.cpp
+void dropout(View y, View x, uint64_t key, float probability, bool accumulate);
 // rows.cpp
+void scale(View x, float factor);
 void add_bias(View x, View bias);
 void column_sum(View dbias, View dy);
 void copy(View y, View x);

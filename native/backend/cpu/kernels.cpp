@@ -20,6 +20,8 @@ const Kernels& cpu_kernels() {
       .bias_activation_forward = cpu::bias_activation_forward,
       .activation_backward = cpu::activation_backward,
       .column_sum = cpu::column_sum,
+      .dropout = cpu::dropout,
+      .scale = cpu::scale,
       .copy = cpu::copy,
       .add = cpu::add,
       .gather_rows = cpu::gather_rows,

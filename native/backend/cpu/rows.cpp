@@ -30,6 +30,19 @@ void AddRows(const View& y, const View& x, bool same_row) {
   });
 }
 
+void ScaleRows(const View& x, float factor) {
+  core::parallel_for(x.rows, row_grain(x.cols), [&](int64_t begin, int64_t end) {
+    const auto by = Constant(factor);
+    for (int64_t row = begin; row < end; ++row) {
+      float* values = x.row(row);
+      for (int64_t i = 0; i < x.cols; i += LaneCount()) {
+        const int64_t n = x.cols - i;
+        StoreUpTo(hn::Mul(LoadUpTo(values + i, n), by), values + i, n);
+      }
+    }
+  });
+}
+
 void ColumnSum(const View& dbias, const View& dy) {
   SumColumns(dbias.f32(), dy.rows, dy.cols,
              [&](int64_t row, int64_t col, int64_t n) { return LoadUpTo(dy.row(row) + col, n); });
@@ -42,6 +55,7 @@ HWY_AFTER_NAMESPACE();
 namespace llavasharp::backend::cpu {
 
 HWY_EXPORT(AddRows);
+HWY_EXPORT(ScaleRows);
 HWY_EXPORT(ColumnSum);
 
 void add_bias(View x, View bias) {
@@ -54,6 +68,11 @@ void add(View y, View x) {
   require_shape("add", "y", y, x.rows, x.cols);
   require_shape("add", "x", x, x.rows, x.cols);
   HWY_DYNAMIC_DISPATCH(AddRows)(y, x, false);
+}
+
+void scale(View x, float factor) {
+  require_shape("scale", "x", x, x.rows, x.cols);
+  HWY_DYNAMIC_DISPATCH(ScaleRows)(x, factor);
 }
 
 void column_sum(View dbias, View dy) {

@@ -156,7 +156,7 @@ TEST_F(ModelErrors, ParametersAreChecked) {
   expect_failure(llv_model_trainable_set(model_.get(), LLV_UNIT_VISION), LLV_UNSUPPORTED,
                  "the vision tower cannot train: this build has no backward for it");
   expect_failure(llv_model_trainable_set(model_.get(), 64), LLV_INVALID,
-                 "the unit kinds are 0x40: only bits of 0x1f exist");
+                 "the unit kinds are 0x40: only bits of 0x3f exist");
   expect_failure(llv_model_parameter_count(nullptr, nullptr), LLV_INVALID, "model is null");
 }
 

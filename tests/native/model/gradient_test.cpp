@@ -1,7 +1,7 @@
 // Every gradient of the whole model against central differences of its loss.
 #include <functional>
-#include <numeric>
 
+#include "support/slope.h"
 #include "support/tiny.h"
 
 namespace llavasharp::test {
@@ -54,58 +54,6 @@ const auto mixed = [](const llv_model_config& config) { return mixed_batch(confi
 
 class WholeModelGradient : public testing::TestWithParam<Variant> {};
 
-double total_loss(const Model& model, const Batch& batch) {
-  const std::vector<double> losses = losses_of(model, batch);
-  return std::accumulate(losses.begin(), losses.end(), 0.0);
-}
-
-// The loss's derivative along `direction` at the parameter's present values, by Richardson's
-// extrapolation of central differences.
-double slope(const Model& model, const Batch& batch, const llv_parameter& row,
-             const std::vector<double>& direction) {
-  const std::vector<float> kept = read(model, row);
-  const auto central = [&](double h) {
-    std::vector<float> moved = kept;
-    const auto loss_at = [&](double step) {
-      for (size_t i = 0; i < moved.size(); ++i) {
-        moved[i] = static_cast<float>(kept[i] + step * direction[i]);
-      }
-      write(model, row, moved);
-      return total_loss(model, batch);
-    };
-    return (loss_at(h) - loss_at(-h)) / (2 * h);
-  };
-  constexpr double kStep = 0.02;
-  const double result = (4 * central(kStep) - central(2 * kStep)) / 3;
-  write(model, row, kept);
-  return result;
-}
-
-// Along the gradient plus a random direction, both of length 1: sees errors of any direction.
-void check_gradient(const Model& model, const Batch& batch, const llv_parameter& row,
-                    const std::vector<float>& gradient) {
-  std::mt19937 random(11);
-  std::normal_distribution<double> normal;
-  std::vector<double> direction(gradient.size());
-  double gradient_norm = 0;
-  double random_norm = 0;
-  for (size_t i = 0; i < gradient.size(); ++i) {
-    direction[i] = normal(random);
-    random_norm += direction[i] * direction[i];
-    gradient_norm += static_cast<double>(gradient[i]) * static_cast<double>(gradient[i]);
-  }
-  gradient_norm = std::sqrt(gradient_norm);
-  ASSERT_GT(gradient_norm, 1e-4) << row.name << " has no gradient";
-  double expected = 0;
-  for (size_t i = 0; i < gradient.size(); ++i) {
-    direction[i] = direction[i] / std::sqrt(random_norm) + gradient[i] / gradient_norm;
-    expected += direction[i] * gradient[i];
-  }
-  // Float32 losses of about 40 leave about 4e-6 / 0.02 of noise in a slope.
-  EXPECT_NEAR(slope(model, batch, row, direction), expected, 2e-3 * gradient_norm + 1e-3)
-      << row.name;
-}
-
 TEST_P(WholeModelGradient, MatchesCentralDifferences) {
   const Engine engine = make_engine();
   llv_model_config config = tiny_config();
@@ -125,7 +73,7 @@ TEST_P(WholeModelGradient, MatchesCentralDifferences) {
     if (no_image) {
       EXPECT_EQ(gradient, std::vector<float>(gradient.size(), 0.0F)) << row.name;
     } else {
-      check_gradient(model, batch, row, gradient);
+      check_gradient(model, row, gradient, [&] { return total_loss(model, batch); });
     }
   }
 }

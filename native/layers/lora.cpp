@@ -1,0 +1,110 @@
+#include "layers/lora.h"
+
+#include "core/matmul.h"
+
+namespace llavasharp::layers {
+namespace {
+
+using core::Accumulate;
+
+bool drops(Context context, const LoraGroup& group) {
+  return context.dropout.active && group.dropout > 0.0F;
+}
+
+uint64_t mask_key(Context context, const LoraGroup& group, Site site) {
+  return backend::mix_keys(context.dropout.key, group.seed, static_cast<uint64_t>(site));
+}
+
+// What the adapters read: x itself, or x dropped out in scratch.
+View input_of(Context context, const LoraGroup& group, Site site, View x) {
+  if (!drops(context, group)) {
+    return x;
+  }
+  const View dropped = context.arena.take(x.rows, x.cols);  // [n, in]
+  context.kernels.dropout(dropped, x, mask_key(context, group, site), group.dropout, false);
+  return dropped;
+}
+
+View columns_of(const LoraPart& part, View u, int64_t rank) {
+  return u.col_range(part.u_begin, rank);
+}
+
+}  // namespace
+
+int64_t LoraGroup::ranks() const {
+  int64_t sum = 0;
+  for (int32_t i = 0; i < count; ++i) {
+    sum += parts.at(static_cast<size_t>(i)).b.cols;
+  }
+  return sum;
+}
+
+LoraGroup LoraGroup::slice(int64_t out_begin, int64_t out_end) const {
+  LoraGroup some{.a = {}, .parts = {}, .count = 0, .dropout = dropout, .seed = seed};
+  int64_t first = 0;  // Of the kept parts' rows of a.
+  int64_t rows = 0;
+  for (int32_t i = 0; i < count; ++i) {
+    LoraPart part = parts.at(static_cast<size_t>(i));
+    if (part.out_begin < out_begin || part.out_begin >= out_end) {
+      continue;
+    }
+    if (some.count == 0) {
+      first = part.u_begin;
+    }
+    part.out_begin -= out_begin;
+    part.u_begin -= first;
+    rows += part.b.cols;
+    some.parts.at(static_cast<size_t>(some.count++)) = part;
+  }
+  if (some.count > 0 && !a.empty()) {
+    some.a = a.row_range(first, rows);
+  }
+  return some;
+}
+
+void lora_forward(Context context, const LoraGroup& group, Site site, View y, View x, View u) {
+  if (group.empty()) {
+    return;
+  }
+  const Scratch scratch(context.arena);
+  core::matmul_nt(u, input_of(context, group, site, x), group.a);
+  for (int32_t i = 0; i < group.count; ++i) {
+    const LoraPart& part = group.parts.at(static_cast<size_t>(i));
+    const View columns = columns_of(part, u, part.b.cols);  // [n, r]
+    context.kernels.scale(columns, part.scale);
+    core::matmul_nt(y.col_range(part.out_begin, part.b.rows), columns, part.b, Accumulate::kYes);
+  }
+}
+
+void lora_backward(Context context, const LoraGroup& group, const LoraGroup& gradients, Site site,
+                   View dx, View dy, View x, View u) {
+  if (group.empty()) {
+    return;
+  }
+  const Scratch scratch(context.arena);
+  const View du = context.arena.take(dy.rows, group.a.rows);  // [n, R]
+  for (int32_t i = 0; i < group.count; ++i) {
+    const LoraPart& part = group.parts.at(static_cast<size_t>(i));
+    const View& db = gradients.parts.at(static_cast<size_t>(i)).b;
+    const View dpart = dy.col_range(part.out_begin, part.b.rows);
+    const View columns = columns_of(part, du, part.b.cols);
+    core::matmul_nn(columns, dpart, part.b);
+    context.kernels.scale(columns, part.scale);
+    if (!db.empty()) {
+      core::matmul_tn(db, dpart, columns_of(part, u, part.b.cols), Accumulate::kYes);
+    }
+  }
+  if (!gradients.a.empty()) {
+    const Scratch input(context.arena);
+    core::matmul_tn(gradients.a, du, input_of(context, group, site, x), Accumulate::kYes);
+  }
+  if (!drops(context, group)) {
+    core::matmul_nn(dx, du, group.a, Accumulate::kYes);
+    return;
+  }
+  const View dropped = context.arena.take(dx.rows, dx.cols);  // [n, in]
+  core::matmul_nn(dropped, du, group.a);
+  context.kernels.dropout(dx, dropped, mask_key(context, group, site), group.dropout, true);
+}
+
+}  // namespace llavasharp::layers
