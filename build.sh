@@ -20,7 +20,8 @@ usage: ./build.sh VERB [ARGUMENTS]
   demo [ARGS]        train a tiny LLaVA end to end: ./build.sh demo --out out/demo
   test [FILTER]      run every test, or those whose test class or native suite contains FILTER
   test asan|tsan|debug [FILTER]   the native tests under that preset
-  bench [NAME ARGS]  run every benchmark, or one with its own arguments: ./build.sh bench kernels
+  bench [NAME ARGS]  run every benchmark of the engine, or one with its own arguments: ./build.sh bench kernels
+  bench images       JPEG to pixels on one core, beside Pillow and CLIPImageProcessor where $LLAVASHARP_PEER has them
   parity DIR...      compare the engine with recorded reference cases
   peer SCRIPT ARGS   run tests/peer/SCRIPT.py with $LLAVASHARP_PEER (default python3)
   bindings [check]   regenerate the C# bindings of llavasharp.h, or only compare
@@ -113,7 +114,32 @@ verb_parity() {
   run_cli parity "$@"
 }
 
+# Runs a benchmark's script of the peer into a file; says in one line when there is no peer.
+peer_figures() { # script out arguments
+  local script=$1 out=$2
+  shift 2
+  mkdir -p "$(dirname "$out")"
+  say "$peer: tests/peer/$script.py"
+  # shellcheck disable=SC2086
+  if ! $peer - "$@" <"tests/peer/$script.py" >"$out" 2>"$out.log"; then
+    say "no peer: '$peer' cannot run tests/peer/$script.py ($(tail -n 1 "$out.log")); ours alone. Name one with LLAVASHARP_PEER"
+    return 1
+  fi
+}
+
+bench_images() {
+  build_cli
+  if peer_figures bench_images artifacts/bench/images.peer.json; then
+    run_cli bench images --peer artifacts/bench/images.peer.json "$@"
+  fi
+  run_cli bench images "$@"
+}
+
 verb_bench() {
+  if [[ ${1:-} == images ]]; then
+    shift
+    bench_images "$@"
+  fi
   verb_native release
   local binaries=() binary name
   for binary in build/release/bench/bench_*; do

@@ -46,7 +46,10 @@ internal static class App
     /// <param name="shell">What they talk to.</param>
     /// <returns>The verbs.</returns>
     internal static IReadOnlyList<Verb> Verbs(Shell shell) =>
-        [DemoCommand.Create(shell), TrainCommand.Create(shell), GenerateCommand.Create(shell), ParityCommand.Create(shell)];
+        [
+            DemoCommand.Create(shell), TrainCommand.Create(shell), GenerateCommand.Create(shell), ParityCommand.Create(shell),
+            BenchCommand.Create(shell),
+        ];
 
     private static int Invoke(string[] arguments, Shell shell)
     {

@@ -1,6 +1,6 @@
+using System.Buffers;
 using System.Buffers.Binary;
-using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
+using Microsoft.Win32.SafeHandles;
 using SkiaSharp;
 
 namespace LlavaSharp.Imaging;
@@ -19,23 +19,8 @@ public static class ImageDecoder
     /// <exception cref="UserErrorException">The file is missing, is not such a picture, is damaged or is past a cap.</exception>
     public static RgbImage Load(string path, ImageLimits? limits = null)
     {
-        limits ??= ImageLimits.Default;
-        try
-        {
-            FileInfo file = new(path);
-            if (!file.Exists)
-            {
-                string what = Directory.Exists(path) ? "is a folder, not a file" : "does not exist";
-                throw new UserErrorException($"image {path} {what}: check the sample's \"image\" and the image folder.");
-            }
-
-            CheckBytes(file.Length, path, limits);
-            return Decode(File.ReadAllBytes(path), path, limits);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new UserErrorException($"image {path} cannot be read: {error.Message}", error);
-        }
+        using DecodedImage image = Open(path, limits);
+        return image.ToRgb();
     }
 
     /// <summary>Decodes a file that is already in memory.</summary>
@@ -45,71 +30,101 @@ public static class ImageDecoder
     /// <exception cref="UserErrorException">Not such a picture, damaged or past a cap.</exception>
     public static RgbImage Decode(ReadOnlyMemory<byte> file, string nameForErrors, ImageLimits? limits = null)
     {
+        using DecodedImage image = Open(file.Span, nameForErrors, limits);
+        return image.ToRgb();
+    }
+
+    /// <summary>Reads and decodes a file into borrowed memory.</summary>
+    /// <param name="path">The file; its extension does not matter.</param>
+    /// <param name="limits">Caps; <see cref="ImageLimits.Default"/> when null.</param>
+    /// <returns>The picture; dispose it to give the memory back.</returns>
+    /// <exception cref="UserErrorException">The file is missing, is not such a picture, is damaged or is past a cap.</exception>
+    internal static DecodedImage Open(string path, ImageLimits? limits = null)
+    {
+        limits ??= ImageLimits.Default;
+        try
+        {
+            FileInfo info = new(path);
+            if (!info.Exists)
+            {
+                string what = Directory.Exists(path) ? "is a folder, not a file" : "does not exist";
+                throw new UserErrorException($"image {path} {what}: check the sample's \"image\" and the image folder.");
+            }
+
+            using SafeFileHandle file = File.OpenHandle(path);
+            long length = RandomAccess.GetLength(file);
+            CheckBytes(length, path, limits);
+            byte[] bytes = ArrayPool<byte>.Shared.Rent(checked((int)length));
+            try
+            {
+                int read = 0;
+                while (read < length && RandomAccess.Read(file, bytes.AsSpan(read, (int)length - read), read) is > 0 and var more)
+                {
+                    read += more;
+                }
+
+                return Open(bytes.AsSpan(0, read), path, limits);
+            }
+            finally
+            {
+                ArrayPool<byte>.Shared.Return(bytes);
+            }
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new UserErrorException($"image {path} cannot be read: {error.Message}", error);
+        }
+    }
+
+    /// <summary>Decodes a file that is already in memory into borrowed memory.</summary>
+    /// <param name="file">The encoded bytes.</param>
+    /// <param name="nameForErrors">What messages call it.</param>
+    /// <param name="limits">Caps; <see cref="ImageLimits.Default"/> when null.</param>
+    /// <returns>The picture; dispose it to give the memory back.</returns>
+    /// <exception cref="UserErrorException">Not such a picture, damaged or past a cap.</exception>
+    internal static unsafe DecodedImage Open(ReadOnlySpan<byte> file, string nameForErrors, ImageLimits? limits = null)
+    {
         limits ??= ImageLimits.Default;
         CheckBytes(file.Length, nameForErrors, limits);
-        string format = Recognise(file.Span, nameForErrors);
+        string format = Recognise(file, nameForErrors);
         if (format == "PNG" && file.Length >= 24)
         {
             // Skia refuses some oversized headers without saying why: read IHDR's two numbers first.
-            long width = BinaryPrimitives.ReadUInt32BigEndian(file.Span[16..]);
-            long height = BinaryPrimitives.ReadUInt32BigEndian(file.Span[20..]);
+            long width = BinaryPrimitives.ReadUInt32BigEndian(file[16..]);
+            long height = BinaryPrimitives.ReadUInt32BigEndian(file[20..]);
             CheckPixels(width, height, nameForErrors, limits);
         }
 
-        using SKData data = SKData.CreateCopy(file.Span);
-        using SKMemoryStream stream = new(data);
-        using SKCodec codec = SKCodec.Create(stream, out SKCodecResult opened);
-        if (opened != SKCodecResult.Success)
+        fixed (byte* bytes = file)
         {
-            throw Damaged(format, nameForErrors, "its header", opened);
-        }
+            // Skia reads the pinned bytes themselves; the codec ends before they move.
+            using SKData data = SKData.Create((nint)bytes, file.Length);
+            using SKMemoryStream stream = new(data);
+            using SKCodec codec = SKCodec.Create(stream, out SKCodecResult opened);
+            if (opened != SKCodecResult.Success)
+            {
+                throw Damaged(format, nameForErrors, "its header", opened);
+            }
 
-        SKImageInfo info = new(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul);
-        CheckPixels(info.Width, info.Height, nameForErrors, limits);
-        return Pixels(codec, info, format, nameForErrors);
+            SKImageInfo info = new(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul);
+            CheckPixels(info.Width, info.Height, nameForErrors, limits);
+            return Pixels(codec, info, format, nameForErrors);
+        }
     }
 
-    private static unsafe RgbImage Pixels(SKCodec codec, SKImageInfo info, string format, string name)
+    private static unsafe DecodedImage Pixels(SKCodec codec, SKImageInfo info, string format, string name)
     {
-        nuint bytes = (nuint)info.Width * (nuint)info.Height * 4;
-        byte* rgba = (byte*)NativeMemory.Alloc(bytes);
-        try
+        DecodedImage image = new(info.Width, info.Height);
+        fixed (byte* rgba = image.Bytes)
         {
             SKCodecResult result = codec.GetPixels(info, (nint)rgba);
-            if (result != SKCodecResult.Success)
+            if (result == SKCodecResult.Success)
             {
-                throw Damaged(format, name, $"its {info.Width} × {info.Height} pixels", result);
+                return image;
             }
 
-            long count = (long)info.Width * info.Height;
-            byte[] rgb = new byte[count * 3];
-            DropAlpha(rgba, rgb, count);
-            return new RgbImage(info.Width, info.Height, rgb);
-        }
-        finally
-        {
-            NativeMemory.Free(rgba);
-        }
-    }
-
-    private static unsafe void DropAlpha(byte* rgba, byte[] rgb, long count)
-    {
-        Vector128<byte> keep = Vector128.Create((byte)0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 255, 255, 255, 255);
-        fixed (byte* output = rgb)
-        {
-            long i = 0;
-            for (; i + 6 <= count; i += 4)
-            {
-                // Sixteen bytes are stored where twelve count; the last four are overwritten by what follows.
-                Vector128.Shuffle(Vector128.Load(rgba + (i * 4)), keep).Store(output + (i * 3));
-            }
-
-            for (; i < count; i++)
-            {
-                output[i * 3] = rgba[i * 4];
-                output[(i * 3) + 1] = rgba[(i * 4) + 1];
-                output[(i * 3) + 2] = rgba[(i * 4) + 2];
-            }
+            image.Dispose();
+            throw Damaged(format, name, $"its {info.Width} × {info.Height} pixels", result);
         }
     }
 

@@ -1,5 +1,6 @@
-using System.Buffers;
 using System.Globalization;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace LlavaSharp.Imaging;
 
@@ -36,15 +37,26 @@ public sealed class ImageProcessor
     /// <summary>Side S of the result, in pixels.</summary>
     public int Size => _config.Size;
 
+    /// <summary>Reads, decodes and processes a file, with one copy of its pixels at most.</summary>
+    /// <param name="path">JPEG, PNG, WebP or GIF.</param>
+    /// <param name="mode">How it becomes square.</param>
+    /// <param name="limits">Caps; <see cref="ImageLimits.Default"/> when null.</param>
+    /// <returns>[3, S, S] float32.</returns>
+    /// <exception cref="UserErrorException">The file is missing, is not such a picture, is damaged or is past a cap.</exception>
+    public float[] Load(string path, ImageAspectRatio mode, ImageLimits? limits = null)
+    {
+        using DecodedImage image = ImageDecoder.Open(path, limits);
+        return Process(image.Rows, mode);
+    }
+
     /// <summary>Processes a picture into a new array.</summary>
     /// <param name="image">Any size.</param>
     /// <param name="mode">How it becomes square.</param>
     /// <returns>[3, S, S] float32.</returns>
     public float[] Process(RgbImage image, ImageAspectRatio mode)
     {
-        float[] result = new float[3 * Size * Size];
-        Process(image, mode, result);
-        return result;
+        ArgumentNullException.ThrowIfNull(image);
+        return Process(image.Rows, mode);
     }
 
     /// <summary>Processes a picture into the caller's memory.</summary>
@@ -55,6 +67,26 @@ public sealed class ImageProcessor
     public void Process(RgbImage image, ImageAspectRatio mode, Span<float> destination)
     {
         ArgumentNullException.ThrowIfNull(image);
+        Process(image.Rows, mode, destination);
+    }
+
+    /// <summary>Processes pixels into a new array.</summary>
+    /// <param name="image">Any size.</param>
+    /// <param name="mode">How they become square.</param>
+    /// <returns>[3, S, S] float32.</returns>
+    internal float[] Process(in PixelRows image, ImageAspectRatio mode)
+    {
+        float[] result = GC.AllocateUninitializedArray<float>(3 * Size * Size);
+        Process(image, mode, result);
+        return result;
+    }
+
+    /// <summary>Processes pixels into the caller's memory.</summary>
+    /// <param name="image">Any size.</param>
+    /// <param name="mode">How they become square.</param>
+    /// <param name="destination">[3, S, S] float32.</param>
+    internal void Process(in PixelRows image, ImageAspectRatio mode, Span<float> destination)
+    {
         int plane = Size * Size;
         if (destination.Length != 3 * plane)
         {
@@ -62,21 +94,6 @@ public sealed class ImageProcessor
                 $"A processed picture is 3 × {Size} × {Size} values, not {destination.Length}.", nameof(destination));
         }
 
-        byte[] bytes = ArrayPool<byte>.Shared.Rent(3 * plane);
-        try
-        {
-            Span<byte> square = bytes.AsSpan(0, 3 * plane);
-            Resize(image, mode, square);
-            Normalise(square, destination, plane);
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(bytes);
-        }
-    }
-
-    private void Resize(RgbImage image, ImageAspectRatio mode, Span<byte> square)
-    {
         (int Width, int Height) canvas = (image.Width, image.Height);
         (int Left, int Top) origin = (0, 0);
         if (mode == ImageAspectRatio.Pad)
@@ -91,6 +108,14 @@ public sealed class ImageProcessor
         // The centre of the resized picture; where it is smaller than S, black surrounds it before rescaling.
         (int left, int outLeft, int width) = Crop(target.Width);
         (int top, int outTop, int height) = Crop(target.Height);
+        if (width < Size || height < Size)
+        {
+            for (int channel = 0; channel < 3; channel++)
+            {
+                destination.Slice(channel * plane, plane).Fill(_values[channel * 256]);
+            }
+        }
+
         ResampleJob job = new()
         {
             Canvas = canvas,
@@ -99,19 +124,8 @@ public sealed class ImageProcessor
             Background = _background,
             Window = (left, top, width, height),
         };
-        if (width == Size && height == Size)
-        {
-            PillowResample.Run(image, job, square);
-            return;
-        }
-
-        byte[] part = new byte[width * height * 3];
-        PillowResample.Run(image, job, part);
-        square.Clear();
-        for (int y = 0; y < height; y++)
-        {
-            part.AsSpan(y * width * 3, width * 3).CopyTo(square[((((outTop + y) * Size) + outLeft) * 3)..]);
-        }
+        NormaliseSink sink = new(_values, destination[((outTop * Size) + outLeft)..], Size);
+        PillowResample.Run(image, job, ref sink);
     }
 
     private (int Width, int Height) Target(int width, int height)
@@ -134,26 +148,36 @@ public sealed class ImageProcessor
         return from >= 0 ? (from, 0, Size) : (0, -from, length);
     }
 
-    private void Normalise(ReadOnlySpan<byte> square, Span<float> destination, int plane)
-    {
-        ReadOnlySpan<float> red = _values.AsSpan(0, 256);
-        ReadOnlySpan<float> green = _values.AsSpan(256, 256);
-        ReadOnlySpan<float> blue = _values.AsSpan(512, 256);
-        Span<float> reds = destination[..plane];
-        Span<float> greens = destination.Slice(plane, plane);
-        Span<float> blues = destination.Slice(2 * plane, plane);
-        for (int i = 0, at = 0; i < plane; i++, at += 3)
-        {
-            reds[i] = red[square[at]];
-            greens[i] = green[square[at + 1]];
-            blues[i] = blue[square[at + 2]];
-        }
-    }
-
     // Python's int(mean * 255) on the decimal number of the file, not on its nearest float32.
     private static byte PadByte(float mean)
     {
         double value = double.Parse(mean.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
         return (byte)Math.Clamp((int)(value * 255), 0, 255);
+    }
+    // Rows of bytes become rows of three planes, through the table of values.
+    private readonly ref struct NormaliseSink(float[] values, Span<float> destination, int size) : IRowSink
+    {
+        private readonly Span<float> _destination = destination;
+
+        public void Accept(int y, ReadOnlySpan<byte> rgb)
+        {
+            int width = rgb.Length / 3;
+            int plane = size * size;
+            Span<float> reds = _destination.Slice(y * size, width);
+            Span<float> greens = _destination.Slice(plane + (y * size), width);
+            Span<float> blues = _destination.Slice((2 * plane) + (y * size), width);
+            ref float red = ref MemoryMarshal.GetArrayDataReference(values);
+            ref float green = ref Unsafe.Add(ref red, 256);
+            ref float blue = ref Unsafe.Add(ref red, 512);
+            ref byte pixel = ref MemoryMarshal.GetReference(rgb);
+            for (int i = 0; i < width; i++)
+            {
+                // The spans above have been sliced to this width: nothing reaches past them.
+                Unsafe.Add(ref MemoryMarshal.GetReference(reds), i) = Unsafe.Add(ref red, pixel);
+                Unsafe.Add(ref MemoryMarshal.GetReference(greens), i) = Unsafe.Add(ref green, Unsafe.Add(ref pixel, 1));
+                Unsafe.Add(ref MemoryMarshal.GetReference(blues), i) = Unsafe.Add(ref blue, Unsafe.Add(ref pixel, 2));
+                pixel = ref Unsafe.Add(ref pixel, 3);
+            }
+        }
     }
 }

@@ -36,6 +36,9 @@ public sealed class RgbImage
     /// <summary>[height, width, 3], row-major.</summary>
     public ReadOnlySpan<byte> Pixels => _pixels;
 
+    /// <summary>What the resampler reads.</summary>
+    internal PixelRows Rows => new(_pixels, Width, Height, 3);
+
     /// <summary>The three bytes of column <paramref name="x"/>, row <paramref name="y"/>.</summary>
     /// <param name="x">Column, from the left.</param>
     /// <param name="y">Row, from the top.</param>

@@ -54,6 +54,6 @@ public sealed class LlavaTrainingSource(
 
         return imageFolder is null
             ? throw new UserErrorException($"it has an image \"{sample.Image}\", but no --image_folder is given")
-            : processor.Process(ImageDecoder.Load(ImagePaths.Resolve(imageFolder, sample.Image, index)), mode);
+            : processor.Load(ImagePaths.Resolve(imageFolder, sample.Image, index), mode);
     }
 }

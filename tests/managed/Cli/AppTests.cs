@@ -10,7 +10,7 @@ public sealed class AppTests
     {
         var (code, output, error) = Host.Run(flag.Length == 0 ? [] : [flag]);
         Assert.Equal((0, ""), (code, error));
-        foreach (var verb in (string[])["demo", "train", "generate", "parity"])
+        foreach (var verb in (string[])["demo", "train", "generate", "parity", "bench"])
         {
             var lines = output.Split('\n').SkipWhile(l => !l.StartsWith($"  {verb} ", StringComparison.Ordinal)).ToArray();
             Assert.True(lines.Length > 1, $"{verb} is not listed");
@@ -25,6 +25,7 @@ public sealed class AppTests
     [InlineData("train", "--tune_mm_mlp_adapter")]
     [InlineData("generate", "--max_new_tokens")]
     [InlineData("parity", "PARITY_BREAK")]
+    [InlineData("bench", "--peer")]
     public void Help_of_a_verb_teaches_it_within_100_columns(string verb, string mention)
     {
         var (code, output, error) = Host.Run(verb, "--help");

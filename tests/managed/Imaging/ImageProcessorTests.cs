@@ -32,6 +32,7 @@ public sealed class ImageProcessorTests
 
         float[] actual = processor.Process(ImageDecoder.Load(Path.Combine(folder, "images", image)), mode);
 
+        Assert.Equal(actual, processor.Load(Path.Combine(folder, "images", image), mode));
         Assert.Equal(Array.ConvertAll(expected, BitConverter.SingleToInt32Bits), Array.ConvertAll(actual, BitConverter.SingleToInt32Bits));
     }
 
@@ -62,6 +63,11 @@ public sealed class ImageProcessorTests
 
         Assert.Equal(SpelledOut(image, 28), processor.Process(image, ImageAspectRatio.Square));
         Assert.Equal(SpelledOut(Pictures.PadToSquare(image, 122, 116, 104), 28), processor.Process(image, ImageAspectRatio.Pad));
+
+        foreach (ImageAspectRatio mode in Enum.GetValues<ImageAspectRatio>())
+        {
+            Assert.Equal(processor.Process(image, mode), processor.Process(Pictures.FourBytes(image), mode));
+        }
     }
 
     [Fact]

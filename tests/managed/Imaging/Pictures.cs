@@ -19,6 +19,19 @@ internal static class Pictures
         return new RgbImage(width, height, pixels);
     }
 
+    /// <summary>The same pixels as the decoder leaves them: a fourth byte a pixel and bytes behind the last, of any value.</summary>
+    public static PixelRows FourBytes(RgbImage image)
+    {
+        byte[] four = new byte[(image.Width * image.Height * 4) + PixelRows.Slack];
+        new Random(1).NextBytes(four);
+        for (int i = 0; i < image.Width * image.Height; i++)
+        {
+            image.Pixels.Slice(i * 3, 3).CopyTo(four.AsSpan(i * 4));
+        }
+
+        return new PixelRows(four, image.Width, image.Height, 4);
+    }
+
     public static RgbImage PadToSquare(RgbImage image, byte red, byte green, byte blue)
     {
         int side = Math.Max(image.Width, image.Height);

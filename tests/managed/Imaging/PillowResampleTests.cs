@@ -14,14 +14,50 @@ public sealed class PillowResampleTests
     [InlineData(17, 23, 17, 23)]
     [InlineData(64, 48, 21, 16)]
     [InlineData(5, 6, 33, 31)]
-    public void Vectors_agree_with_plain_loops(int width, int height, int toWidth, int toHeight)
+    [InlineData(640, 48, 336, 25)]
+    [InlineData(31, 400, 3, 337)]
+    [InlineData(9, 9, 400, 2)]
+    public void Every_kernel_agrees_with_plain_loops(int width, int height, int toWidth, int toHeight)
     {
         RgbImage image = Pictures.Noise(width, height, seed: width + height);
-        RgbImage actual = PillowResample.Bicubic(image, toWidth, toHeight);
-
         RgbImage expected = Transpose(Rows(Transpose(Rows(image, toWidth)), toHeight));
-        Assert.Equal((toWidth, toHeight), (actual.Width, actual.Height));
-        Assert.Equal(expected.Pixels.ToArray(), actual.Pixels.ToArray());
+        Same(expected, PillowResample.Bicubic(image, toWidth, toHeight));
+        Same(expected, PillowResample.Bicubic<PortableKernel>(image.Rows, toWidth, toHeight));
+        Same(expected, PillowResample.Bicubic<PortableKernel>(Pictures.FourBytes(image), toWidth, toHeight));
+        if (Avx2Kernel.IsSupported)
+        {
+            Same(expected, PillowResample.Bicubic<Avx2Kernel>(image.Rows, toWidth, toHeight));
+            Same(expected, PillowResample.Bicubic<Avx2Kernel>(Pictures.FourBytes(image), toWidth, toHeight));
+        }
+    }
+
+    // Weights are cut in two 12-bit halves: the extremes of pixels and weights must meet again.
+    [Theory]
+    [InlineData(0, 255)]
+    [InlineData(255, 0)]
+    public void Black_beside_white_agrees(byte first, byte second)
+    {
+        byte[] pixels = new byte[40 * 24 * 3];
+        for (int at = 0; at < pixels.Length; at++)
+        {
+            pixels[at] = ((at / 3) + (at / 120)) % 2 == 0 ? first : second;
+        }
+
+        RgbImage board = new(40, 24, pixels);
+        foreach ((int width, int height) in ((int, int)[])[(41, 25), (39, 23), (160, 3), (1, 1), (14, 96)])
+        {
+            RgbImage expected = Transpose(Rows(Transpose(Rows(board, width)), height));
+            Same(expected, PillowResample.Bicubic(board, width, height));
+            Same(expected, PillowResample.Bicubic<PortableKernel>(board.Rows, width, height));
+        }
+    }
+
+    [Fact]
+    public void A_picture_of_four_bytes_a_pixel_needs_room_behind_it()
+    {
+        byte[] tight = new byte[2 * 2 * 4];
+        Assert.Throws<ArgumentOutOfRangeException>(() => new PixelRows(tight, 2, 2, 4).Width);
+        Assert.Equal(2, new PixelRows(new byte[tight.Length + PixelRows.Slack], 2, 2, 4).Width);
     }
 
     [Fact]
@@ -56,6 +92,12 @@ public sealed class PillowResampleTests
         Assert.Throws<ArgumentOutOfRangeException>(() => PillowResample.Bicubic(Pictures.Noise(2, 2), 2, -1));
         Assert.Throws<ArgumentException>(() => new RgbImage(2, 2, new byte[11]));
         Assert.Throws<ArgumentOutOfRangeException>(() => Pictures.Noise(2, 2)[2, 0]);
+    }
+
+    private static void Same(RgbImage expected, RgbImage actual)
+    {
+        Assert.Equal((expected.Width, expected.Height), (actual.Width, actual.Height));
+        Assert.Equal(expected.Pixels.ToArray(), actual.Pixels.ToArray());
     }
 
     // One horizontal pass, written for reading.

@@ -1,0 +1,62 @@
+using System.Text.Json;
+using LlavaSharp.Benchmarks;
+using LlavaSharp.Imaging;
+
+namespace LlavaSharp.Tests.Cli;
+
+public sealed class BenchCommandTests
+{
+    [Fact]
+    public void Images_prints_a_line_a_size()
+    {
+        var (code, output, error) = Host.Run("bench", "images", "--seconds", "0");
+        Assert.Equal((0, ""), (code, error));
+        Assert.Matches(
+            @"^640 × 480, \d+ KiB: [\d.]+ ms a picture \(decode [\d.]+\), \d+ a second a core\n1024 × 768, \d+ KiB: .*\n$", output);
+    }
+
+    [Theory]
+    [InlineData(true, 0, "same bytes")]
+    [InlineData(false, 1, "OTHER BYTES")]
+    public void A_peer_is_held_to_the_same_pixels(bool same, int expected, string words)
+    {
+        var picture = BenchPicture.Draw(40, 30);
+        var pixels = new ImageProcessor(ImageProcessorConfig.Clip(336))
+            .Process(ImageDecoder.Decode(picture.Jpeg, "x"), ImageAspectRatio.Pad);
+        pixels[^1] += same ? 0 : 1;
+        using var folder = new Tests.Checkpoints.TempFolder();
+        var file = Path.Combine(folder.Path, "peer.json");
+        File.WriteAllText(file, JsonSerializer.Serialize(new
+        {
+            images = new[]
+            {
+                new
+                {
+                    width = 40,
+                    height = 30,
+                    jpeg = picture.Jpeg.ToArray(),
+                    sha256 = BenchPicture.Hash(pixels),
+                    seconds = 2.5,
+                    decode_seconds = 0.5,
+                },
+            },
+        }));
+
+        var (code, output, _) = Host.Run("bench", "images", "--seconds", "0", "--peer", file);
+        Assert.Equal(expected, code);
+        Assert.Contains("peer 2500.00 ms (decode 500.00), ", output);
+        Assert.EndsWith(words + "\n", output);
+
+        var json = JsonDocument.Parse(Host.Run("bench", "images", "--seconds", "0", "--peer", file, "--json").Out).RootElement;
+        Assert.Equal(same, json.GetProperty("same_bytes").GetBoolean());
+        Assert.Equal(2.5 / json.GetProperty("seconds").GetDouble(), json.GetProperty("ratio").GetDouble(), 6);
+    }
+
+    [Fact]
+    public void Mistakes_are_one_line()
+    {
+        Assert.StartsWith("there is no benchmark 'pictures'; there is: images", Host.Mistake("bench", "pictures"));
+        Assert.Equal("bench needs at least one WHAT; see llavasharp bench --help", Host.Mistake("bench"));
+        Assert.StartsWith("'/no/such.json' is not what tests/peer/bench_images.py writes: ", Host.Mistake("bench", "images", "--peer", "/no/such.json"));
+    }
+}
