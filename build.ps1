@@ -85,6 +85,11 @@ switch ($Verb) {
   'demo' { Invoke-Cli demo @Rest }
   'parity' { Invoke-Cli parity @Rest }
   'test' { Invoke-Tests @Rest }
+  'soak' {
+    $env:LLAVASHARP_KILLS = if ($Name) { $Name } else { '20' }
+    $env:LLAVASHARP_KILL_STEPS = if ($More) { $More[0] } else { '200' }
+    Invoke-Tool dotnet test --solution LlavaSharp.slnx -c Release --filter-class '*KillTests'
+  }
   'bench' {
     Invoke-Native
     if ($Rest) {
@@ -103,6 +108,6 @@ switch ($Verb) {
   'format' { Invoke-Tool dotnet format LlavaSharp.slnx }
   'lint' { Invoke-Tool dotnet format LlavaSharp.slnx --verify-no-changes }
   'docs' { Stop-Build 'docs runs bash blocks: use build.sh' }
-  'help' { 'usage: ./build.ps1 setup|native|managed|demo|test|bench|parity|peer|bindings|format|lint|docs [ARGUMENTS]' }
+  'help' { 'usage: ./build.ps1 setup|native|managed|demo|test|soak|bench|parity|peer|bindings|format|lint|docs [ARGUMENTS]' }
   default { Stop-Build "unknown verb '$Verb'; ./build.ps1 help lists them" }
 }

@@ -22,6 +22,7 @@ usage: ./build.sh VERB [ARGUMENTS]
   test asan|tsan|debug [FILTER]   the native tests under that preset
   bench [NAME ARGS]  run every benchmark of the engine, or one with its own arguments: ./build.sh bench kernels
   bench images       JPEG to pixels on one core, beside Pillow and CLIPImageProcessor where $LLAVASHARP_PEER has them
+  soak [KILLS STEPS] kill runs with SIGKILL at random moments, resume them, compare bytes (default 20 kills, 200 steps)
   parity DIR...      compare the engine with recorded reference cases
   peer SCRIPT ARGS   run tests/peer/SCRIPT.py with $LLAVASHARP_PEER (default python3)
   bindings [check]   regenerate the C# bindings of llavasharp.h, or only compare
@@ -252,6 +253,11 @@ verb_test() {
   ((failed == 0 && passed > 0))
 }
 
+# The kill tests of the suite, as long as asked for.
+verb_soak() {
+  LLAVASHARP_KILLS=${1:-20} LLAVASHARP_KILL_STEPS=${2:-200} verb_test KillTests
+}
+
 # ---- style
 
 cpp_files() { git ls-files --cached --others --exclude-standard 'native/*.cpp' 'native/*.h' 'tests/native/*.cpp' 'tests/native/*.h'; }
@@ -296,7 +302,7 @@ verb_docs() {
 verb=${1:-help}
 (($# == 0)) || shift
 case $verb in
-  setup | native | managed | demo | test | bench | parity | peer | bindings | format | lint | docs) "verb_$verb" "$@" ;;
+  setup | native | managed | demo | test | soak | bench | parity | peer | bindings | format | lint | docs) "verb_$verb" "$@" ;;
   help | -h | --help) usage ;;
   *) usage >&2; die "unknown verb '$verb'" ;;
 esac

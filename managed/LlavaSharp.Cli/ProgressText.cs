@@ -8,6 +8,7 @@ internal sealed class ProgressText
 {
     private double _seconds, _waited;
     private long _samples, _tokens;
+    private int _updates;
 
     /// <summary>Counts an update.</summary>
     public void Add(StepRecord step)
@@ -16,13 +17,14 @@ internal sealed class ProgressText
         _waited += step.DataWaitSeconds;
         _samples += step.Samples;
         _tokens += step.Tokens;
+        _updates++;
     }
 
     /// <summary>The line for the update counted last.</summary>
     public string Line(StepRecord step)
     {
         var seconds = Math.Max(_seconds, 1e-9);
-        var left = TimeSpan.FromSeconds(seconds / step.Step * (step.TotalSteps - step.Step));
+        var left = TimeSpan.FromSeconds(seconds / _updates * (step.TotalSteps - step.Step));
         return string.Create(
             CultureInfo.InvariantCulture,
             $"{step.Step}/{step.TotalSteps}  loss {step.Loss:0.0000}  lr {step.LearningRate:0.00e0}  {_samples / seconds:0.0} samples/s  "

@@ -31,8 +31,11 @@ internal static class TrainCommand
               --warmup_ratio 0.03 --model_max_length 2048 --output_dir finetune
 
         Every run also leaves train_config.json (what was really used), log.jsonl, trainer_state.json
-        and report.html. Ctrl-C stops it; only the log remains then. It stops at the first sample
-        that cannot be read, and names it.
+        and report.html. It stops at the first sample that cannot be read, and names it.
+
+        Checkpoints: every save_steps updates the whole state goes to output_dir/checkpoint-N. The same
+        command again goes on from the newest whole one and ends with the same bytes as a run that was
+        never cut short. Ctrl-C and SIGTERM write a checkpoint first, then exit with code 130.
 
         Booleans: --flag, --flag True, --flag False, --no_flag.
 

@@ -158,6 +158,8 @@ public sealed class DemoRun
         ModelMaxLength = ModelMaxLength,
         Seed = _options.Seed,
         OverwriteOutputDir = true,
+        Resume = "no",
+        SaveStrategy = "no",
         DataloaderNumWorkers = LoaderWorkers,
         Threads = _options.Threads,
     };

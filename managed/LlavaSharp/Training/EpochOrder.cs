@@ -6,7 +6,9 @@ namespace LlavaSharp.Training;
 internal sealed class EpochOrder(ITrainingSource source, TrainOptions options)
 {
     /// <summary>Sample indices without end.</summary>
-    public IEnumerable<int> Samples()
+    /// <param name="first">Epoch to begin with, from 0.</param>
+    /// <param name="skipped">How many of its samples are left out.</param>
+    public IEnumerable<int> Samples(int first, int skipped)
     {
         var how = new SampleOrderOptions
         {
@@ -16,9 +18,9 @@ internal sealed class EpochOrder(ITrainingSource source, TrainOptions options)
             Seed = (ulong)options.Seed,
         };
         int[] lengths = [.. Enumerable.Range(0, source.Count).Select(source.ModalityLength)];
-        for (var epoch = 0; ; epoch++)
+        for (var epoch = first; ; epoch++)
         {
-            foreach (var index in SampleOrder.ForEpoch(how, lengths, epoch))
+            foreach (var index in SampleOrder.ForEpoch(how, lengths, epoch).Skip(epoch == first ? skipped : 0))
             {
                 yield return index;
             }

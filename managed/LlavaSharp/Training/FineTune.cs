@@ -1,6 +1,7 @@
 using System.Globalization;
 using LlavaSharp.Checkpoints;
 using LlavaSharp.Interop;
+using LlavaSharp.Training.Resume;
 
 namespace LlavaSharp.Training;
 
@@ -13,7 +14,7 @@ public static class FineTune
     /// <summary>Trains and writes the result.</summary>
     /// <param name="options">What to do.</param>
     /// <param name="progress">Where progress goes.</param>
-    /// <param name="cancellation">Stops between micro-batches; nothing but the log is written then.</param>
+    /// <param name="cancellation">Stops between micro-batches; log and checkpoint are written then, no result.</param>
     /// <returns>Every update.</returns>
     /// <exception cref="UserErrorException">Something the user can put right; before training wherever it can be known.</exception>
     /// <exception cref="OperationCanceledException">Stopped.</exception>
@@ -31,7 +32,12 @@ public static class FineTune
 
         var trained = TrainingRun.TrainedUnits(options);
         var trainable = model.Parameters.Where(p => (p.Kind & trained) != 0).Sum(p => p.Count);
-        AtomicFile.WriteText(Path.Combine(output, ResolvedConfig.FileName), ResolvedConfig.ToJson(setup, trainable));
+        model.SetTrainable(trained);
+        var config = ResolvedConfig.ToJson(setup, trainable);
+        var store = new CheckpointStore(output, options.SaveTotalLimit);
+        var identity = new Lazy<RunIdentity>(() => RunIdentity.Of(setup, model));
+        Begin(setup, engine, store, identity, progress);
+        AtomicFile.WriteText(Path.Combine(output, ResolvedConfig.FileName), config);
         progress.Note(string.Create(
             CultureInfo.InvariantCulture,
             $"{setup.Plan.SampleCount} samples, {setup.Plan.TotalSteps} updates of {setup.Plan.MicroBatchesPerStep * setup.Plan.BatchSize}; "
@@ -45,6 +51,9 @@ public static class FineTune
                 PaddingId = setup.Tokenizer.UnknownId,
                 Progress = progress,
                 Log = log,
+                From = setup.From,
+                Saver = new RunSaver(
+                    store, new SavePolicy(options, setup.Plan.TotalSteps), identity, config, folder => WriteStage(setup, model, folder)),
             }.Run(cancellation);
         }
 
@@ -53,6 +62,43 @@ public static class FineTune
         AtomicFile.WriteText(Path.Combine(output, "report.html"), Report(setup, result, trainable));
         progress.Note($"report: {Path.GetFullPath(Path.Combine(output, "report.html"))}");
         return result;
+    }
+
+    // The last checks, which need the model; only then is anything of an earlier run touched.
+    private static void Begin(TrainSetup setup, Engine engine, CheckpointStore store, Lazy<RunIdentity> identity, IProgressSink progress)
+    {
+        if (setup.From is { } from)
+        {
+            from.CheckFlags(setup.Options, progress.Warn);
+            identity.Value.Check(from.State.Identity, from.Name, progress.Warn);
+            if (from.State.Threads != engine.Threads)
+            {
+                progress.Warn($"{from.Name} was made with {from.State.Threads} threads, this run has {engine.Threads}: sums may differ in their last digits");
+            }
+
+            foreach (var (folder, damage) in from.Damaged)
+            {
+                progress.Warn($"{Path.GetFileName(folder)} is damaged: {damage}; it is now {store.SetAside(folder)}");
+            }
+
+            progress.Note($"going on from {from.Folder}, update {from.State.Step}");
+        }
+        else
+        {
+            store.RemoveAll();
+        }
+
+        store.RemoveLeftovers();
+    }
+
+    // What the recipe's own checkpoints of stage 1 hold.
+    private static void WriteStage(TrainSetup setup, Model model, string folder)
+    {
+        if (setup.Options.TuneMmMlpAdapter)
+        {
+            MmProjectorFile.Write(Path.Combine(folder, MmProjectorFile.FileName), setup.Config, new ModelParameterSource(model));
+            AtomicFile.WriteText(Path.Combine(folder, "config.json"), StageOneFiles.ConfigJson(setup));
+        }
     }
 
     private static void WriteResult(TrainSetup setup, Model model, IProgressSink progress)

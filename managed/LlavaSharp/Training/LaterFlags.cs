@@ -23,8 +23,6 @@ internal static class LaterFlags
         ["use_hpu_graphs_for_training"] = ("Gaudi", ["False"]),
         ["pad_max"] = ("static shapes, which only Gaudi needs (batches here are packed),", ["False"]),
         ["image_grid_pinpoints"] = ("anyres images", []),
-        ["resume_from_checkpoint"] = ("resuming", ["False"]),
-        ["resume"] = ("resuming", ["False"]),
         ["cache_dir"] = ("downloading models", []),
         ["trust_remote_code"] = ("running a checkpoint's own code", ["False"]),
         ["use_auth_token"] = ("downloading models", ["False"]),

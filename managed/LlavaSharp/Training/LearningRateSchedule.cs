@@ -17,6 +17,13 @@ public sealed record LearningRateSchedule(ScheduleKind Kind, int WarmupSteps, in
     public static LearningRateSchedule FromRatio(ScheduleKind kind, double warmupRatio, int totalSteps) =>
         new(kind, (int)Math.Ceiling(warmupRatio * totalSteps), totalSteps);
 
+    /// <summary>The schedule of a run.</summary>
+    /// <param name="options">Shape and warm-up.</param>
+    /// <param name="totalSteps">Updates of the whole run.</param>
+    /// <returns>The schedule.</returns>
+    public static LearningRateSchedule Of(TrainOptions options, int totalSteps) =>
+        FromRatio(ParseKind(options.LrSchedulerType), options.WarmupRatio, totalSteps);
+
     /// <summary>The factor of one update.</summary>
     /// <param name="step">The update, counted from 0.</param>
     /// <returns>A number from 0 to 1.</returns>

@@ -10,13 +10,16 @@ internal sealed class MicroBatches : IDisposable
     private readonly Stopwatch _waiting = new();
     private int _leftInEpoch;
 
-    public MicroBatches(ITrainingSource source, TrainingPlan plan, TrainOptions options, CancellationToken cancellation)
+    // done: micro-batches that an earlier run has taken. The stream begins after them.
+    public MicroBatches(ITrainingSource source, TrainingPlan plan, TrainOptions options, long done, CancellationToken cancellation)
     {
-        (_plan, _leftInEpoch) = (plan, source.Count);
+        var (epoch, inEpoch) = Math.DivRem(done, plan.MicroBatchesPerEpoch);
+        var skipped = (int)(inEpoch * plan.BatchSize);
+        (_plan, _leftInEpoch) = (plan, source.Count - skipped);
         var order = new EpochOrder(source, options);
         var ahead = Math.Max(2 * options.PerDeviceTrainBatchSize, 2 * options.DataloaderNumWorkers);
         _samples = OrderedLoader
-            .Load(order.Samples(), source.Load, options.DataloaderNumWorkers, ahead, cancellation)
+            .Load(order.Samples((int)epoch, skipped), source.Load, options.DataloaderNumWorkers, ahead, cancellation)
             .GetEnumerator();
     }
 

@@ -1,8 +1,21 @@
+using LlavaSharp.Training.Resume;
+
 namespace LlavaSharp.Training;
 
 /// <summary>Guards the folder a run writes into, before the run begins.</summary>
 public static class OutputFolder
 {
+    // What a run leaves that was killed before its first checkpoint: nothing that anyone would miss.
+    private static readonly string[] EarlyFiles = ["log.jsonl", ResolvedConfig.FileName];
+
+    /// <summary>Whether all that a folder holds is what a run leaves that ended before its first checkpoint.</summary>
+    /// <param name="path">The folder.</param>
+    /// <returns>True also when it is empty or missing.</returns>
+    public static bool HoldsOnlyAnEndedRun(string path) =>
+        !Directory.Exists(path) || Directory.EnumerateFileSystemEntries(path).All(entry => Directory.Exists(entry)
+            ? CheckpointStore.IsUnfinished(Path.GetFileName(entry))
+            : EarlyFiles.Contains(Path.GetFileName(entry)) || entry.EndsWith(".tmp", StringComparison.Ordinal));
+
     /// <summary>Makes the folder and proves that it can be written into.</summary>
     /// <param name="path">The folder.</param>
     /// <param name="overwrite">Whether it may hold files already. They stay, unless the run writes their names.</param>

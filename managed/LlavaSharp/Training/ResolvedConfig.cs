@@ -23,14 +23,13 @@ public static class ResolvedConfig
     public static IEnumerable<(string Name, object? Value)> Flags(TrainOptions options) =>
         TrainFlags.All.Where(f => f.Read is not null).Select(f => (f.Name, f.Read!(options)));
 
-    /// <summary>The file's text.</summary>
-    /// <param name="setup">The checked run.</param>
-    /// <param name="trainable">Parameters that are trained.</param>
+    /// <summary>Flags and values as an object of the file.</summary>
+    /// <param name="options">The options.</param>
     /// <returns>JSON.</returns>
-    public static string ToJson(TrainSetup setup, long trainable)
+    public static JsonObject FlagsJson(TrainOptions options)
     {
         var flags = new JsonObject();
-        foreach (var (name, value) in Flags(setup.Options))
+        foreach (var (name, value) in Flags(options))
         {
             flags[name] = value switch
             {
@@ -42,11 +41,19 @@ public static class ResolvedConfig
             };
         }
 
-        var schedule = LearningRateSchedule.FromRatio(
-            LearningRateSchedule.ParseKind(setup.Options.LrSchedulerType), setup.Options.WarmupRatio, setup.Plan.TotalSteps);
+        return flags;
+    }
+
+    /// <summary>The file's text.</summary>
+    /// <param name="setup">The checked run.</param>
+    /// <param name="trainable">Parameters that are trained.</param>
+    /// <returns>JSON.</returns>
+    public static string ToJson(TrainSetup setup, long trainable)
+    {
+        var schedule = LearningRateSchedule.Of(setup.Options, setup.Plan.TotalSteps);
         return new JsonObject
         {
-            ["flags"] = flags,
+            ["flags"] = FlagsJson(setup.Options),
             ["resolved"] = new JsonObject
             {
                 ["conversation_template"] = setup.Template.Name,

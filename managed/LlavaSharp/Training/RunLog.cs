@@ -29,17 +29,25 @@ public sealed class RunLog : IDisposable
     /// <param name="record">The update.</param>
     public void Write(StepRecord record)
     {
-        using (var json = new Utf8JsonWriter(_file))
-        {
-            WriteObject(json, record);
-        }
-
-        _file.Write("\n"u8);
+        WriteLine(_file, record);
         _file.Flush();
     }
 
     /// <inheritdoc/>
     public void Dispose() => _file.Dispose();
+
+    /// <summary>Writes an update as an object on a line of its own.</summary>
+    /// <param name="file">Where it goes.</param>
+    /// <param name="record">The update.</param>
+    internal static void WriteLine(Stream file, StepRecord record)
+    {
+        using (var json = new Utf8JsonWriter(file))
+        {
+            WriteObject(json, record);
+        }
+
+        file.Write("\n"u8);
+    }
 
     /// <summary>Writes an update as an object, here and in trainer_state.json.</summary>
     /// <param name="json">The writer.</param>

@@ -5,9 +5,10 @@ namespace LlavaSharp.Training;
 
 /// <summary>Makes one update from its micro-batches, and measures it.</summary>
 internal sealed class StepAccumulator(
-    Engine engine, Trainer trainer, MicroBatches batches, BatchBuilder builder, TrainingPlan plan, IProgressSink progress)
+    Engine engine, Trainer trainer, MicroBatches batches, BatchBuilder builder, TrainingPlan plan, IProgressSink progress, long done)
 {
-    private long _microBatches;
+    /// <summary>Micro-batches of all whole updates so far, earlier runs' included.</summary>
+    public long MicroBatches { get; private set; } = done;
 
     public StepRecord Run(int step, ParameterGroup[] groups, double maxNorm, double learningRate, CancellationToken cancellation)
     {
@@ -20,7 +21,6 @@ internal sealed class StepAccumulator(
             cancellation.ThrowIfCancellationRequested();
             var batch = batches.Next();
             var layout = builder.Build(batch);
-            _microBatches++;
             samples += batch.Count;
             tokens += layout.Tokens.Length;
             supervised += layout.SupervisedTokens;
@@ -34,12 +34,13 @@ internal sealed class StepAccumulator(
             learned++;
         }
 
+        MicroBatches += plan.MicroBatchesPerStep;
         var norm = learned == 0 ? double.NaN : Update(step, groups, maxNorm);
         return new()
         {
             Step = step + 1,
             TotalSteps = plan.TotalSteps,
-            Epoch = plan.EpochAfter(_microBatches),
+            Epoch = plan.EpochAfter(MicroBatches),
             Loss = learned == 0 ? double.NaN : lossSum / learned,
             LearningRate = learningRate,
             GradientNorm = norm,

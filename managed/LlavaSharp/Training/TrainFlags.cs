@@ -66,6 +66,16 @@ public static class TrainFlags
             (o, v) => o with { GroupByModalityLength = v }, o => o.GroupByModalityLength),
         Whole("seed", 0, "sample order and fresh projector", (o, v) => o with { Seed = v }, o => o.Seed),
         Whole("logging_steps", 1, "updates between two log lines", (o, v) => o with { LoggingSteps = v }, o => o.LoggingSteps),
+        new("save_strategy", false, "when a checkpoint-N folder is written: no, steps or epoch",
+            (o, v) => o with { SaveStrategy = Choice("save_strategy", v, "no", "steps", "epoch") }, o => o.SaveStrategy),
+        new("save_steps", false, "updates between two checkpoints; below 1, that fraction of all updates",
+            (o, v) => o with { SaveSteps = Steps("save_steps", v) }, o => o.SaveSteps),
+        Whole("save_total_limit", 1, "checkpoints that are kept, the newest; all unless given",
+            (o, v) => o with { SaveTotalLimit = v }, o => o.SaveTotalLimit),
+        Text("resume", "auto: go on from output_dir's newest whole checkpoint; no: begin anew; or a folder",
+            (o, v) => o with { Resume = ResumeValue(v) }, o => o.Resume),
+        new("resume_from_checkpoint", false, "Hugging Face's name of resume: True, False or a folder",
+            (o, v) => o with { Resume = ResumeValue(v) }, null),
         Whole("dataloader_num_workers", 0, "samples prepared at the same time",
             (o, v) => o with { DataloaderNumWorkers = v }, o => o.DataloaderNumWorkers),
         Whole("threads", 0, "threads of the engine; 0 leaves the choice to libtorch", (o, v) => o with { Threads = v }, o => o.Threads),
@@ -82,14 +92,9 @@ public static class TrainFlags
         Accepted("optim", false, "adamw_torch", v => { Choice("optim", v, "adamw_torch"); return null; }),
         Accepted("evaluation_strategy", false, "no", v => { Choice("evaluation_strategy", v, "no"); return null; }),
         Accepted("per_device_eval_batch_size", false, "accepted: training does not evaluate", v => { Integer("per_device_eval_batch_size", v, 1); return null; }),
-        Accepted("save_strategy", false, "accepted: the result is written once, at the end", v => Choice("save_strategy", v, "no", "steps", "epoch") == "no" ? null : SaveNote),
-        Accepted("save_steps", false, "as save_strategy", v => { Integer("save_steps", v, 1); return SaveNote; }),
-        Accepted("save_total_limit", false, "as save_strategy", v => { Integer("save_total_limit", v, 1); return SaveNote; }),
         Accepted("report_to", false, "accepted: log.jsonl and report.html are always written", v => v is "none" ? null : $"--report_to {v}: the run is recorded in log.jsonl and report.html"),
         Accepted("mm_patch_merge_type", false, "flat", v => { Choice("mm_patch_merge_type", v, "flat"); return null; }),
     ];
-
-    private const string SaveNote = "intermediate checkpoints are not written by this build: the result is written once, at the end";
 
     private static TrainFlag Text(string name, string help, Func<TrainOptions, string, TrainOptions> apply,
         Func<TrainOptions, object?> read) =>
@@ -113,6 +118,18 @@ public static class TrainFlags
 
     private static TrainFlag Accepted(string name, bool isBoolean, string help, Func<string, string?> note) =>
         new(name, isBoolean, help, (o, v) => { note(v); return o; }, null) { Note = note };
+
+    private static string ResumeValue(string value) => value.ToLowerInvariant() switch
+    {
+        "auto" or "true" => "auto",
+        "no" or "none" or "false" => "no",
+        _ => value,
+    };
+
+    private static double Steps(string name, string text) =>
+        Number(name, text) is var value and > 0 && (value < 1 || (value == Math.Floor(value) && value <= int.MaxValue))
+            ? value
+            : throw new UserErrorException($"--{name} {text}: expected a whole number of at least 1, or a fraction above 0 and below 1");
 
     private static double Below1(string name, double value) =>
         value < 1 ? value : throw new UserErrorException($"--{name} {value}: expected a number from 0 to below 1");

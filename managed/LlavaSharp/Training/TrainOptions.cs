@@ -103,6 +103,19 @@ public sealed record TrainOptions
     /// <summary>Updates between two log lines.</summary>
     public int LoggingSteps { get; init; } = 1;
 
+    /// <summary>When checkpoints are written: "no", "steps" or "epoch".</summary>
+    public string SaveStrategy { get; init; } = "steps";
+
+    /// <summary>Updates between two checkpoints; below 1, that fraction of the run's updates.</summary>
+    public double SaveSteps { get; init; } = 500;
+
+    /// <summary>Checkpoints that are kept; null keeps all.</summary>
+    public int? SaveTotalLimit { get; init; }
+
+    /// <summary>"auto" goes on from the newest whole checkpoint of <see cref="OutputDir"/>, if there is one; "no" begins anew;
+    /// else a checkpoint's folder.</summary>
+    public string Resume { get; init; } = "auto";
+
     /// <summary>Images and texts prepared at the same time; 0 means one at a time.</summary>
     public int DataloaderNumWorkers { get; init; } = 4;
 

@@ -3,6 +3,7 @@ using LlavaSharp.Data;
 using LlavaSharp.Imaging;
 using LlavaSharp.Templates;
 using LlavaSharp.Tokenization;
+using LlavaSharp.Training.Resume;
 
 namespace LlavaSharp.Training;
 
@@ -38,7 +39,8 @@ public sealed class TrainSetup : IDisposable
                 options.ImageAspectRatio == "pad" ? ImageAspectRatio.Pad : ImageAspectRatio.Square);
             Plan = TrainingPlan.Create(Source.Count, options);
             Source.Load(0);
-            OutputFolder.Prepare(output, options.OverwriteOutputDir);
+            From = ResumeFrom.Find(options);
+            OutputFolder.Prepare(output, options.OverwriteOutputDir || From is not null || OutputFolder.HoldsOnlyAnEndedRun(output));
         }
         catch
         {
@@ -76,6 +78,9 @@ public sealed class TrainSetup : IDisposable
 
     /// <summary>How long the run is.</summary>
     public TrainingPlan Plan { get; }
+
+    /// <summary>The checkpoint that the run goes on from; null begins anew.</summary>
+    public ResumeFrom? From { get; }
 
     /// <summary>Opens and checks everything.</summary>
     /// <param name="options">What was asked for.</param>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using LlavaSharp.Interop;
+using LlavaSharp.Training.Resume;
 
 namespace LlavaSharp.Training;
 
@@ -28,6 +29,12 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
     /// <summary>Where updates are logged, averaged over logging_steps; null logs nowhere.</summary>
     public RunLog? Log { get; init; }
 
+    /// <summary>Writes checkpoints; null writes none.</summary>
+    public RunSaver? Saver { get; init; }
+
+    /// <summary>Where the run goes on from; null begins anew.</summary>
+    public ResumeFrom? From { get; init; }
+
     /// <summary>How long the run is.</summary>
     public TrainingPlan Plan { get; } = TrainingPlan.Create(source.Count, options);
 
@@ -40,42 +47,87 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
 
     /// <summary>Trains.</summary>
     /// <param name="cancellation">Stops between micro-batches.</param>
-    /// <returns>Every update.</returns>
+    /// <returns>Every update, those before a resumed checkpoint included.</returns>
     /// <exception cref="UserErrorException">A sample cannot be read, or the loss is no longer a number;
-    /// nothing was updated by that batch.</exception>
-    /// <exception cref="OperationCanceledException">Stopped; the model holds the updates done so far.</exception>
+    /// nothing was updated by that batch, and the whole updates before it are in a checkpoint.</exception>
+    /// <exception cref="OperationCanceledException">Stopped; the model holds the updates done so far, and so does a
+    /// checkpoint.</exception>
     public TrainingResult Run(CancellationToken cancellation = default)
     {
         var clock = Stopwatch.StartNew();
-        var schedule = LearningRateSchedule.FromRatio(
-            LearningRateSchedule.ParseKind(options.LrSchedulerType), options.WarmupRatio, Plan.TotalSteps);
+        var schedule = LearningRateSchedule.Of(options, Plan.TotalSteps);
         var groups = new ParameterGroups(model.Parameters, options);
         model.SetTrainable(Trained ?? TrainedUnits(options));
         using var trainer = new Trainer(
             model, new TrainerOptions { Beta1 = options.AdamBeta1, Beta2 = options.AdamBeta2, Epsilon = options.AdamEpsilon });
         trainer.SetGroups(groups.Assignment);
-        using var batches = new MicroBatches(source, Plan, options, cancellation);
-        var accumulator = new StepAccumulator(
-            engine, trainer, batches, new BatchBuilder(model.Config.ImageRows, options.ModelMaxLength, PaddingId), Plan, Progress);
-        var steps = new List<StepRecord>(Plan.TotalSteps);
         var window = new LogWindow(Log, options.LoggingSteps, Plan.TotalSteps);
+        var steps = Restore(trainer, window);
+        var done = From?.State.MicroBatches ?? 0;
+        using var batches = new MicroBatches(source, Plan, options, done, cancellation);
+        var accumulator = new StepAccumulator(
+            engine, trainer, batches, new BatchBuilder(model.Config.ImageRows, options.ModelMaxLength, PaddingId), Plan, Progress, done);
         Progress.Begin(Name, Plan.TotalSteps);
         try
         {
-            for (var step = 0; step < Plan.TotalSteps; step++)
+            while (steps.Count < Plan.TotalSteps)
             {
-                var factor = schedule.Factor(step);
-                var record = accumulator.Run(step, groups.At(factor), options.MaxGradNorm, options.LearningRate * factor, cancellation);
+                var factor = schedule.Factor(steps.Count);
+                var record = accumulator.Run(
+                    steps.Count, groups.At(factor), options.MaxGradNorm, options.LearningRate * factor, cancellation);
                 steps.Add(record);
                 window.Add(record);
                 Progress.Step(record);
+                if (Saver?.IsDue(steps) == true)
+                {
+                    Save();
+                }
             }
+        }
+        catch (Exception e) when (e is OperationCanceledException or UserErrorException)
+        {
+            // What was accumulated towards the next update is dropped: the state is that of the last whole one.
+            if (Save() is { } folder)
+            {
+                Progress.Warn($"stopped after update {steps.Count}; the same command goes on from {folder}");
+            }
+
+            throw;
         }
         finally
         {
             Progress.End();
         }
 
-        return new(steps, clock.Elapsed.TotalSeconds);
+        return new(steps, Seconds());
+
+        double Seconds() => (From?.State.Seconds ?? 0) + clock.Elapsed.TotalSeconds;
+
+        string? Save() => Saver?.Save(model, trainer, steps, identity => new()
+        {
+            Step = steps.Count,
+            TotalSteps = Plan.TotalSteps,
+            MicroBatches = accumulator.MicroBatches,
+            OptimizerSteps = trainer.StepCount,
+            Seconds = Seconds(),
+            Threads = engine.Threads,
+            Seed = options.Seed,
+            Schedule = schedule,
+            Identity = identity,
+        });
+    }
+
+    private List<StepRecord> Restore(Trainer trainer, LogWindow window)
+    {
+        var steps = new List<StepRecord>(Plan.TotalSteps);
+        if (From is { } from)
+        {
+            RunCheckpoint.Restore(from.Folder, model, trainer, from.State.OptimizerSteps);
+            steps.AddRange(RunHistory.Read(from.Folder, Plan.TotalSteps));
+            steps.ForEach(window.Add);
+            Saver?.AlreadySaved(steps.Count);
+        }
+
+        return steps;
     }
 }

@@ -29,7 +29,6 @@ public sealed class TrainOptionsParserTests
         Assert.Equal(
             [
                 "--bf16 True: this build computes in float32",
-                "intermediate checkpoints are not written by this build: the result is written once, at the end",
                 "--gradient_checkpointing True: activations are kept in memory; the result is the same",
                 "--report_to wandb: the run is recorded in log.jsonl and report.html",
             ],

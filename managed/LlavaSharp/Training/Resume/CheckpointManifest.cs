@@ -1,0 +1,86 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using LlavaSharp.Checkpoints;
+
+namespace LlavaSharp.Training.Resume;
+
+/// <summary>
+/// manifest.json of a checkpoint: every other file with its length and SHA-256. It is written last, so a folder
+/// without one was never finished.
+/// </summary>
+public static class CheckpointManifest
+{
+    /// <summary>File name in the checkpoint.</summary>
+    public const string FileName = "manifest.json";
+
+    /// <summary>Describes every file of a folder, and writes that down in it.</summary>
+    /// <param name="folder">A folder of files only.</param>
+    /// <exception cref="UserErrorException">It cannot be written.</exception>
+    public static void Write(string folder)
+    {
+        var files = new JsonObject();
+        foreach (var file in Directory.GetFiles(folder).Order(StringComparer.Ordinal))
+        {
+            files[Path.GetFileName(file)] = new JsonObject
+            {
+                ["bytes"] = new FileInfo(file).Length,
+                ["sha256"] = Sha256(file),
+            };
+        }
+
+        var manifest = new JsonObject { ["format"] = 1, ["files"] = files };
+        AtomicFile.WriteText(Path.Combine(folder, FileName), manifest.ToJsonString(ResolvedConfig.Readable) + "\n");
+    }
+
+    /// <summary>Looks for the first file that is not as the manifest says.</summary>
+    /// <param name="folder">A checkpoint.</param>
+    /// <returns>What is wrong with which file; null when nothing is.</returns>
+    public static string? FindDamage(string folder)
+    {
+        try
+        {
+            var path = Path.Combine(folder, FileName);
+            if (!File.Exists(path))
+            {
+                return $"{FileName} is missing";
+            }
+
+            var files = JsonNode.Parse(File.ReadAllBytes(path))?["files"]?.AsObject();
+            if (files is null || files.Count == 0)
+            {
+                return $"{FileName} names no files";
+            }
+
+            return files.Select(f => Compare(folder, f.Key, f.Value!["bytes"]!.GetValue<long>(), f.Value["sha256"]!.GetValue<string>()))
+                .FirstOrDefault(damage => damage is not null);
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or NullReferenceException)
+        {
+            return $"{FileName} is damaged";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return e.Message;
+        }
+    }
+
+    /// <summary>SHA-256 of a file.</summary>
+    /// <param name="path">The file.</param>
+    /// <returns>64 hexadecimal digits.</returns>
+    public static string Sha256(string path)
+    {
+        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 20);
+        return Convert.ToHexStringLower(SHA256.HashData(stream));
+    }
+
+    private static string? Compare(string folder, string name, long bytes, string sha256)
+    {
+        var path = Path.Combine(folder, Path.GetFileName(name));
+        var file = new FileInfo(path);
+        return !file.Exists ? $"{name} is missing"
+            : file.Length != bytes ? $"{name} has {file.Length} bytes, {bytes} were written"
+            : Sha256(path) != sha256 ? $"{name} has another SHA-256 than when it was written"
+            : null;
+    }
+}

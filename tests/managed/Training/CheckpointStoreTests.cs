@@ -1,0 +1,99 @@
+using LlavaSharp.Training;
+using LlavaSharp.Training.Resume;
+
+namespace LlavaSharp.Tests.Training;
+
+public sealed class CheckpointStoreTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("llavasharp-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public void The_newest_are_kept_by_number_not_by_name()
+    {
+        var store = new CheckpointStore(_folder, 2);
+        foreach (var step in (int[])[2, 9, 10, 100])
+        {
+            Save(store, step);
+        }
+
+        Assert.Equal([100, 10], store.List().Select(c => c.Step));
+    }
+
+    [Fact]
+    public void A_failed_write_loses_nothing()
+    {
+        var store = new CheckpointStore(_folder, 1);
+        Save(store, 1);
+        var error = Assert.Throws<UserErrorException>(() => store.Save(2, _ => throw new IOException("no space left")));
+        Assert.Equal($"cannot write '{Path.Combine(_folder, "checkpoint-2")}': no space left", error.Message);
+        Assert.Equal(["checkpoint-1"], RunFolder.Checkpoints(_folder));
+        Assert.Null(CheckpointManifest.FindDamage(Path.Combine(_folder, "checkpoint-1")));
+    }
+
+    [Fact]
+    public void Going_back_does_not_let_later_ones_push_out_what_is_new()
+    {
+        var store = new CheckpointStore(_folder, 1);
+        Save(store, 9);
+        Save(store, 5);
+        Assert.Equal([9, 5], store.List().Select(c => c.Step));
+        Save(store, 9);
+        Assert.Equal([9], store.List().Select(c => c.Step));
+    }
+
+    [Fact]
+    public void Only_folders_with_a_number_are_checkpoints()
+    {
+        foreach (var name in (string[])["checkpoint-x", "checkpoint-", "checkpoint--1", "tmp-checkpoint-3-1-x", "mine"])
+        {
+            Directory.CreateDirectory(Path.Combine(_folder, name));
+        }
+
+        var store = new CheckpointStore(_folder, 1);
+        Assert.Empty(store.List());
+        Save(store, 1);
+        Assert.Equal(["checkpoint-", "checkpoint--1", "checkpoint-1", "checkpoint-x", "mine"], RunFolder.Checkpoints(_folder));
+    }
+
+    [Theory]
+    [InlineData("a.bin", "a.bin has another SHA-256 than when it was written")]
+    [InlineData(null, "a.bin has 4 bytes, 3 were written")]
+    public void Damage_is_found(string? flip, string expected)
+    {
+        var folder = Save(new CheckpointStore(_folder), 1);
+        Assert.Null(CheckpointManifest.FindDamage(folder));
+        if (flip is null)
+        {
+            File.AppendAllText(Path.Combine(folder, "a.bin"), "x");
+        }
+        else
+        {
+            RunFolder.Damage(Path.Combine(folder, flip));
+        }
+
+        Assert.Equal(expected, CheckpointManifest.FindDamage(folder));
+        File.Delete(Path.Combine(folder, "a.bin"));
+        Assert.Equal("a.bin is missing", CheckpointManifest.FindDamage(folder));
+        File.WriteAllText(Path.Combine(folder, "manifest.json"), "{");
+        Assert.Equal("manifest.json is damaged", CheckpointManifest.FindDamage(folder));
+        File.WriteAllText(Path.Combine(folder, "manifest.json"), "{}");
+        Assert.Equal("manifest.json names no files", CheckpointManifest.FindDamage(folder));
+    }
+
+    [Theory]
+    [InlineData("steps", 3, 10, 3, true)]
+    [InlineData("steps", 3, 10, 4, false)]
+    [InlineData("steps", 0.25, 10, 3, true)] // ceil(2.5) is 3
+    [InlineData("steps", 0.25, 10, 2, false)]
+    [InlineData("no", 1, 10, 1, false)]
+    [InlineData("epoch", 1, 10, 1, false)]
+    [InlineData("epoch", 1, 10, 2, true)]
+    public void A_policy_says_when(string strategy, double every, int total, int step, bool due) => Assert.Equal(
+        due,
+        new SavePolicy(new TrainOptions { SaveStrategy = strategy, SaveSteps = every }, total).IsDue(step, (step - 1) * 0.6, step * 0.6));
+
+    private static string Save(CheckpointStore store, int step) =>
+        store.Save(step, folder => File.WriteAllText(Path.Combine(folder, "a.bin"), "abc"));
+}
