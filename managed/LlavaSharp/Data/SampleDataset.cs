@@ -56,7 +56,7 @@ public sealed class SampleDataset : IDisposable
                 {
                     var sample = SampleReader.Parse(json);
                     var words = sample.Conversations.Sum(turn => PythonText.WordCount(turn.Value));
-                    entries.Add(new Entry(offset, json.Length, sample.Image is null ? -words : words));
+                    entries.Add(new Entry(offset, json.Length, sample.Images.Count == 0 ? -words : words));
                 });
             }
 

@@ -3,7 +3,8 @@ using System.Text.Json;
 namespace LlavaSharp.Data;
 
 /// <summary>
-/// Reads one sample of a LLaVA data file: <c>id</c>, <c>image</c>, <c>conversations</c> of <c>from</c> and <c>value</c>.
+/// Reads one sample of a LLaVA data file: <c>id</c>, <c>image</c>, <c>conversations</c> of <c>from</c> and <c>value</c>. The spellings of
+/// ShareGPT's relatives are read, too: <c>images</c>, <c>messages</c>, <c>role</c>, <c>content</c>, and other names of the speakers.
 /// Other keys are ignored; a key that is read may occur once.
 /// </summary>
 internal static class SampleReader
@@ -19,7 +20,8 @@ internal static class SampleReader
     {
         var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = MaxDepth });
         reader.Read();
-        var (id, image) = ((string?)null, (string?)null);
+        string? id = null;
+        IReadOnlyList<string> images = [];
         List<Turn>? turns = null;
         var seen = Keys.None;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
@@ -29,12 +31,12 @@ internal static class SampleReader
                 Once(ref seen, Keys.Id, "id");
                 id = ReadId(ref reader, json);
             }
-            else if (reader.ValueTextEquals("image"u8))
+            else if (reader.ValueTextEquals("image"u8) || reader.ValueTextEquals("images"u8))
             {
                 Once(ref seen, Keys.Image, "image");
-                image = ReadImage(ref reader);
+                images = ReadImages(ref reader);
             }
-            else if (reader.ValueTextEquals("conversations"u8))
+            else if (reader.ValueTextEquals("conversations"u8) || reader.ValueTextEquals("messages"u8))
             {
                 Once(ref seen, Keys.Conversations, "conversations");
                 turns = ReadTurns(ref reader);
@@ -49,7 +51,7 @@ internal static class SampleReader
         {
             null => throw new FormatException("it has no \"conversations\""),
             [] => throw new FormatException("its \"conversations\" is empty"),
-            _ => new Sample(id, image, turns),
+            _ => new Sample(id, images, turns),
         };
     }
 
@@ -68,16 +70,22 @@ internal static class SampleReader
         return none ? null : System.Text.Encoding.UTF8.GetString(json[start..(int)reader.BytesConsumed]);
     }
 
-    /// <summary>null is accepted as "no image": exports of tables write it.</summary>
-    private static string? ReadImage(ref Utf8JsonReader reader)
+    /// <summary>One path, or a list of them. null is accepted as "no image": exports of tables write it.</summary>
+    private static IReadOnlyList<string> ReadImages(ref Utf8JsonReader reader)
     {
         reader.Read();
-        return reader.TokenType switch
+        if (reader.TokenType != JsonTokenType.StartArray)
         {
-            JsonTokenType.Null => null,
-            JsonTokenType.StartArray => throw new FormatException("its \"image\" is a list; a sample has one image"),
-            _ => ReadText(ref reader, "image"),
-        };
+            return reader.TokenType == JsonTokenType.Null ? [] : [ReadText(ref reader, "image")];
+        }
+
+        var images = new List<string>();
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+        {
+            images.Add(ReadText(ref reader, "image"));
+        }
+
+        return images;
     }
 
     private static List<Turn> ReadTurns(ref Utf8JsonReader reader)
@@ -105,13 +113,13 @@ internal static class SampleReader
         var seen = Keys.None;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            if (reader.ValueTextEquals("from"u8))
+            if (reader.ValueTextEquals("from"u8) || reader.ValueTextEquals("role"u8))
             {
                 Once(ref seen, Keys.From, "from");
                 reader.Read();
                 from = ReadText(ref reader, "from");
             }
-            else if (reader.ValueTextEquals("value"u8))
+            else if (reader.ValueTextEquals("value"u8) || reader.ValueTextEquals("content"u8))
             {
                 Once(ref seen, Keys.Value, "value");
                 reader.Read();
@@ -125,8 +133,16 @@ internal static class SampleReader
 
         return from is null || value is null
             ? throw new FormatException($"turn {index} has no \"{(from is null ? "from" : "value")}\"")
-            : new Turn(from, value);
+            : new Turn(Speaker(from), value);
     }
+
+    /// <summary>The speaker's name in LLaVA's own files; a name that is not known stays, and messages show it.</summary>
+    private static string Speaker(string name) => name switch
+    {
+        "user" => "human",
+        "assistant" or "chatgpt" or "bard" or "bing" or "model" => "gpt",
+        _ => name,
+    };
 
     private static string ReadText(ref Utf8JsonReader reader, string key)
     {

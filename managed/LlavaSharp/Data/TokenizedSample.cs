@@ -7,4 +7,7 @@ public sealed record TokenizedSample(int[] InputIds, int[] Labels)
 {
     /// <summary>The label of a position that is not trained.</summary>
     public const int IgnoredLabel = -100;
+
+    /// <summary>Whether the recipe's own arithmetic would not come out on this sample, so that it would have masked it whole.</summary>
+    public bool RecipeMasks { get; init; }
 }

@@ -52,7 +52,10 @@ internal sealed class DemoEvaluator
                 (string question, string answer) = caption.Turns[0];
                 Sample sample = new(caption.Id, caption.Image, [new Turn("human", question), new Turn("gpt", answer)]);
                 samples.Add(new PreparedSample(
-                    index, caption.Id, PromptBuilder.Build(template, _tokenizer, sample, index), Picture(_captionPixels, index, swapped)));
+                    index,
+                    caption.Id,
+                    PromptBuilder.Build(template, _tokenizer, sample, index),
+                    [Picture(_captionPixels, index, swapped)]));
                 index++;
             }
 

@@ -62,7 +62,7 @@ internal sealed class WarmUpText : ITrainingSource
             labels.Add(_tokenizer.EosId);
         }
 
-        return new PreparedSample(index, $"text {index}", new TokenizedSample([.. ids], [.. labels]), Pixels: null);
+        return new PreparedSample(index, $"text {index}", new TokenizedSample([.. ids], [.. labels]), []);
 
         void Append(string text, bool learned)
         {

@@ -91,7 +91,7 @@ public sealed class TextGenerator : IDisposable
         {
             var ids = PromptBuilder.BuildPrompt(_template, _tokenizer, q.Turns, q.Pixels is not null);
             return new PreparedSample(i, $"question {i}", new TokenizedSample(ids,
-                [.. Enumerable.Repeat(PackedBatch.IgnoreLabel, ids.Length)]), q.Pixels);
+                [.. Enumerable.Repeat(PackedBatch.IgnoreLabel, ids.Length)]), q.Pixels is null ? [] : [q.Pixels]);
         });
         return _generator.Run(
             _batches.Build([.. samples]).ToPacked(),

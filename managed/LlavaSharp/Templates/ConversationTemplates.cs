@@ -1,22 +1,12 @@
+using LlavaSharp.Data;
+using static LlavaSharp.Templates.TemplateTexts;
+
 namespace LlavaSharp.Templates;
 
-/// <summary>The templates by name. The strings are formats: one character off and a trained checkpoint answers worse.</summary>
+/// <summary>The templates by name.</summary>
 public static class ConversationTemplates
 {
-    private const string CuriousUser =
-        "A chat between a curious user and an artificial intelligence assistant. "
-        + "The assistant gives helpful, detailed, and polite answers to the user's questions.";
-
-    private const string CuriousHuman =
-        "A chat between a curious human and an artificial intelligence assistant. "
-        + "The assistant gives helpful, detailed, and polite answers to the human's questions.";
-
-    // There is no space before "The visual": the format has none.
-    private const string VisualContent =
-        "A chat between a curious user and an artificial intelligence assistant. "
-        + "The assistant is able to understand the visual content that the user provides, "
-        + "and assist the user with a variety of tasks using natural language."
-        + "The visual content will be provided with the following format: <Image>visual content</Image>.";
+    private static readonly Turn[] Renewables = [new("human", ExampleQuestion), new("gpt", ExampleAnswer)];
 
     private static readonly SortedDictionary<string, ConversationTemplate> Upstream = Index(
         Plain("plain"),
@@ -24,18 +14,31 @@ public static class ConversationTemplates
         Two("v1", CuriousUser, "USER", "ASSISTANT", "v1"),
         Two("vicuna_v1", CuriousUser, "USER", "ASSISTANT", "v1"),
         Two("llava_v1", CuriousHuman, "USER", "ASSISTANT", "v1"),
-        Two("v1_mmtag", VisualContent, "USER", "ASSISTANT", "v1_mmtag"));
+        Two("v1_mmtag", VisualContent, "USER", "ASSISTANT", "v1_mmtag"),
+        Single("default", CuriousHuman, "Unknown") with { Examples = Renewables },
+        Single("v0", CuriousHuman, "Unknown") with { Examples = Renewables },
+        Single("llava_v0", CuriousHuman, "Unknown"),
+        Single("v0_mmtag", VisualContent, "v0_mmtag"),
+        Inst("llama_2", Llama2, "<s>"),
+        Inst("llava_llama_2", LanguageAndVision, "<s>"),
+        Inst("mistral_instruct", "", ""),
+        ChatMl("mpt", Mpt, "mpt"),
+        ChatMl("chatml_direct", AnswerTheQuestions, "mpt"),
+        ChatMl("mistral_direct", AnswerTheQuestions, "mpt"));
 
+    // mpt_oh: the path of OpenHermes; the strings are LLaVA's, for those of the original could not be read.
     private static readonly SortedDictionary<string, ConversationTemplate> Itrex = Index(
-        Plain("plain"),
-        Two("v1", CuriousHuman, "User", "Assistant", "v1"));
+        Plain("plain") with { Dialect = TemplateDialect.Itrex },
+        Two("v1", CuriousHuman, "User", "Assistant", "v1") with { Dialect = TemplateDialect.Itrex },
+        Inst("mistral_instruct", "", "") with { Dialect = TemplateDialect.Itrex },
+        ChatMl("mpt_oh", Mpt, "mpt_oh") with { Dialect = TemplateDialect.Itrex });
 
     /// <summary>The names that <see cref="Get"/> knows, sorted.</summary>
     /// <param name="dialect">Whose registry.</param>
     public static IReadOnlyCollection<string> Names(TemplateDialect dialect = TemplateDialect.Upstream) => Registry(dialect).Keys;
 
     /// <summary>Finds a template.</summary>
-    /// <param name="name">Its name, as <c>--version</c> or <c>--template</c> gives it.</param>
+    /// <param name="name">Its name in the registry.</param>
     /// <param name="dialect">Whose registry.</param>
     /// <exception cref="UserErrorException">No such template; the message names the known ones.</exception>
     public static ConversationTemplate Get(string name, TemplateDialect dialect = TemplateDialect.Upstream) =>
@@ -43,6 +46,14 @@ public static class ConversationTemplates
             ? template
             : throw new UserErrorException(
                 $"conversation template \"{name}\" is not known; known are {string.Join(", ", Names(dialect))}");
+
+    /// <summary>
+    /// The template that upstream's <c>--version</c> trains with: <c>v0</c> and <c>v0.5</c> are about padding only and leave
+    /// the default, vicuna_v1. A misspelt name, which the original silently trains as vicuna_v1, is refused.
+    /// </summary>
+    /// <param name="version">The flag's value.</param>
+    /// <exception cref="UserErrorException">No such template; the message names the known ones.</exception>
+    public static ConversationTemplate ForVersion(string version) => Get(version is "v0" or "v0.5" ? "vicuna_v1" : version);
 
     private static SortedDictionary<string, ConversationTemplate> Registry(TemplateDialect dialect) =>
         dialect == TemplateDialect.Itrex ? Itrex : Upstream;
@@ -70,6 +81,40 @@ public static class ConversationTemplates
         Separator = " ",
         Separator2 = "</s>",
         Style = SeparatorStyle.Two,
+        Version = version,
+    };
+
+    private static ConversationTemplate Single(string name, string system, string version) => new()
+    {
+        Name = name,
+        System = system,
+        UserRole = "Human",
+        AssistantRole = "Assistant",
+        Separator = "###",
+        Style = SeparatorStyle.Single,
+        Version = version,
+    };
+
+    private static ConversationTemplate Inst(string name, string system, string separator) => new()
+    {
+        Name = name,
+        System = system,
+        UserRole = "USER",
+        AssistantRole = "ASSISTANT",
+        Separator = separator,
+        Separator2 = "</s>",
+        Style = SeparatorStyle.Llama2,
+        Version = "llama_v2",
+    };
+
+    private static ConversationTemplate ChatMl(string name, string system, string version) => new()
+    {
+        Name = name,
+        System = system,
+        UserRole = "<|im_start|>user\n",
+        AssistantRole = "<|im_start|>assistant\n",
+        Separator = "<|im_end|>",
+        Style = SeparatorStyle.Mpt,
         Version = version,
     };
 }

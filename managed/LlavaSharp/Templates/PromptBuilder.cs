@@ -4,60 +4,75 @@ using LlavaSharp.Tokenization;
 namespace LlavaSharp.Templates;
 
 /// <summary>
-/// From conversations to ids and labels: what LLaVA's preprocess functions do for the <c>plain</c> template
-/// (a caption after an image; everything behind the image is trained) and for the <c>v1</c> family (the answers and
-/// the separator that closes each are trained).
+/// From conversations to ids and labels: what LLaVA's preprocess functions do, for every template. Trained are a caption and its
+/// newline (<c>plain</c>), or the answers and the mark that closes each.
 /// </summary>
 public static class PromptBuilder
 {
-    private const string Human = "human", Assistant = "gpt";
+    private const string Human = "human", Assistant = "gpt", System = "system";
 
     /// <summary>Builds a training sample.</summary>
     /// <param name="t">The template.</param>
     /// <param name="tok">The tokenizer.</param>
-    /// <param name="s">The sample. With an image, <c>&lt;image&gt;</c> marks its place; without, that text is only text.</param>
+    /// <param name="s">The sample. With images, <c>&lt;image&gt;</c> marks their places; without, that text is only text.</param>
     /// <param name="sampleIndex">The sample's index in its file, for messages.</param>
-    /// <returns>Ids with at most one -200, and labels; not truncated.</returns>
-    /// <exception cref="UserErrorException">The sample's turns do not fit, or nothing of it would be trained.</exception>
-    public static TokenizedSample Build(ConversationTemplate t, LlavaTokenizer tok, Sample s, int sampleIndex)
+    /// <param name="rules">What else it depends on; null for <see cref="PromptRules.Default"/>.</param>
+    /// <returns>Ids, -200 for each image, and labels; not truncated.</returns>
+    /// <exception cref="UserErrorException">The sample's turns or images do not fit, or nothing of it would be trained.</exception>
+    public static TokenizedSample Build(ConversationTemplate t, LlavaTokenizer tok, Sample s, int sampleIndex, PromptRules? rules = null)
     {
-        var turns = CheckTurns(s.Conversations, sampleIndex);
-        var hasImage = s.Image is not null;
-        if (hasImage)
-        {
-            turns = [.. turns.Select(turn => PromptText.PlaceImage(t, turn))];
-        }
-
-        var tokens = new PromptTokens(tok);
+        rules ??= PromptRules.Default;
+        (t, var turns) = TakeSystem(Fit(t, tok), s.Conversations);
+        turns = CheckTurns(turns, sampleIndex, t.Alternates);
+        var hasImage = s.Images.Count > 0;
+        var tokens = new PromptTokens(tok, t.KeepsBos);
+        var masks = false;
         if (t.Style == SeparatorStyle.Plain)
         {
-            AddPlain(t, tokens, turns, hasImage, sampleIndex);
+            AddPlain(t, tokens, turns, s.Images.Count, sampleIndex);
         }
         else
         {
-            CheckSeparator(t, tok);
-            tokens.Add(PromptText.Join(t, turns), hasImage);
+            if (hasImage)
+            {
+                CheckStartEnd(tok, rules);
+                turns = [.. turns.Select(turn => PromptText.PlaceImage(t, turn, s.Images.Count > 1, rules.ImageStartEnd))];
+            }
+
+            if (t.Style == SeparatorStyle.Llama2 && turns[0].Value.Length == 0)
+            {
+                throw Bad(sampleIndex, $"its first turn is empty; template \"{t.Name}\" begins with a question");
+            }
+
+            var prompt = PromptText.ForTraining(t, turns);
+            tokens.Add(prompt, hasImage);
+            masks = RecipeArithmetic.Masks(t, tok, prompt.Text, tokens.Ids, hasImage, rules.ModelMaxLength);
         }
 
-        var sample = new TokenizedSample(tokens.Ids, tokens.Labels);
-        var images = sample.InputIds.Count(id => id == LlavaTokenizer.ImageToken);
-        return images > 1
-            ? throw Bad(sampleIndex, $"{images} turns contain <image>, but a sample has one image; keep one <image>")
-            : sample.Labels.AsSpan().ContainsAnyExcept(TokenizedSample.IgnoredLabel)
-                ? sample
-                : throw Bad(sampleIndex, "nothing of it would be trained: it has no answer from \"gpt\"");
+        var sample = new TokenizedSample(tokens.Ids, tokens.Labels) { RecipeMasks = masks };
+        if (!sample.Labels.AsSpan().ContainsAnyExcept(TokenizedSample.IgnoredLabel))
+        {
+            throw Bad(sampleIndex, "nothing of it would be trained: it has no answer from \"gpt\"");
+        }
+
+        CheckMarks(sample.InputIds.Count(id => id == LlavaTokenizer.ImageToken), s.Images.Count, sampleIndex);
+        return sample;
     }
 
-    /// <summary>Builds the prompt that asks for the next answer: it ends with the assistant's name and a colon.</summary>
+    /// <summary>Builds the prompt that asks for the next answer: it ends where the answer begins.</summary>
     /// <param name="t">The template. <c>plain</c> ignores the turns: a caption follows the image at once.</param>
     /// <param name="tok">The tokenizer.</param>
     /// <param name="turns">The conversation so far; the human's turns first and last.</param>
     /// <param name="hasImage">Whether there is an image. Its mark is put before the first turn if no turn has one.</param>
+    /// <param name="rules">What else it depends on; null for <see cref="PromptRules.Default"/>.</param>
     /// <returns>Ids, -200 where the image goes.</returns>
     /// <exception cref="UserErrorException">The turns do not fit.</exception>
-    public static int[] BuildPrompt(ConversationTemplate t, LlavaTokenizer tok, IReadOnlyList<Turn> turns, bool hasImage)
+    public static int[] BuildPrompt(
+        ConversationTemplate t, LlavaTokenizer tok, IReadOnlyList<Turn> turns, bool hasImage, PromptRules? rules = null)
     {
-        var tokens = new PromptTokens(tok);
+        rules ??= PromptRules.Default;
+        (t, turns) = TakeSystem(Fit(t, tok), turns);
+        var tokens = new PromptTokens(tok, t.KeepsBos);
         if (t.Style == SeparatorStyle.Plain)
         {
             if (hasImage)
@@ -68,8 +83,7 @@ public static class PromptBuilder
             return tokens.Ids;
         }
 
-        CheckSeparator(t, tok);
-        var asked = CheckTurns(turns, sampleIndex: null).ToList();
+        var asked = CheckTurns(turns, sampleIndex: null, alternates: true).ToList();
         if (asked.Count % 2 == 0)
         {
             throw Bad(null, "the last turn is an answer; end with a question");
@@ -77,34 +91,48 @@ public static class PromptBuilder
 
         if (hasImage)
         {
+            CheckStartEnd(tok, rules);
             if (!asked.Exists(turn => turn.Value.Contains(PromptText.ImageMark, StringComparison.Ordinal)))
             {
                 asked[0] = asked[0] with { Value = $"{PromptText.ImageMark}\n{asked[0].Value}" };
             }
 
-            asked = [.. asked.Select(turn => PromptText.PlaceImage(t, turn))];
+            asked = [.. asked.Select(turn => PromptText.PlaceImage(t, turn, startEnd: rules.ImageStartEnd))];
         }
 
-        asked.Add(new Turn(Assistant, ""));
-        tokens.Add(PromptText.Join(t, asked), hasImage);
+        tokens.Add(PromptText.Join(t, [.. t.Examples, .. asked, new Turn(Assistant, "")]), hasImage);
         var images = tokens.Ids.Count(id => id == LlavaTokenizer.ImageToken);
         return images <= 1
             ? tokens.Ids
             : throw Bad(null, $"{images} turns contain <image>, but there is one image; keep one <image>");
     }
 
+    /// <summary>
+    /// The template with the tokenizer's own end mark, where the tokenizer does not know the template's: Llama 3 has no
+    /// <c>&lt;/s&gt;</c>, and an end mark of several ordinary tokens would never stop a generation.
+    /// </summary>
+    internal static ConversationTemplate Fit(ConversationTemplate t, LlavaTokenizer tok) =>
+        t is { Style: SeparatorStyle.Two or SeparatorStyle.Llama2 } && !tok.IsSpecial(t.Separator2!)
+            ? t with { Separator2 = tok.EosPiece }
+            : t;
+
+    /// <summary>Takes a leading <c>system</c> turn, as ShareGPT files have it, for the template's system text.</summary>
+    private static (ConversationTemplate Template, IReadOnlyList<Turn> Turns) TakeSystem(
+        ConversationTemplate t, IReadOnlyList<Turn> turns) =>
+        turns is [{ From: System } system, ..] ? (t.WithSystem(system.Value), [.. turns.Skip(1)]) : (t, turns);
+
     /// <summary>The question is thrown away; the image, the caption and a newline remain. There is no end mark.</summary>
     private static void AddPlain(
-        ConversationTemplate t, PromptTokens tokens, IReadOnlyList<Turn> turns, bool hasImage, int sampleIndex)
+        ConversationTemplate t, PromptTokens tokens, IReadOnlyList<Turn> turns, int images, int sampleIndex)
     {
         if (turns.Count != 2)
         {
             throw Bad(sampleIndex, $"{turns.Count} turns; template \"{t.Name}\" takes a question and a caption");
         }
 
-        if (!hasImage)
+        if (images != 1)
         {
-            throw Bad(sampleIndex, $"no image; template \"{t.Name}\" takes captions of images");
+            throw Bad(sampleIndex, $"{(images == 0 ? "no image" : $"{images} images")}; template \"{t.Name}\" takes captions of images");
         }
 
         if (!turns[0].Value.Contains(PromptText.ImageMark, StringComparison.Ordinal))
@@ -114,27 +142,51 @@ public static class PromptBuilder
 
         tokens.AddImage();
         var text = turns[1].Value + t.Separator;
-        tokens.Add(new PromptText(text, [(0, text.Length)]), hasImage);
+        tokens.Add(new PromptText(text, [new(0, text.Length)]), hasImage: true);
+    }
+
+    /// <summary>Every image needs a mark and every mark an image: the recipe would give later pictures to other samples.</summary>
+    private static void CheckMarks(int marks, int images, int sampleIndex)
+    {
+        if (images == 1 && marks > 1)
+        {
+            throw Bad(sampleIndex, $"{marks} turns contain <image>, but the sample has one image; keep one <image>");
+        }
+
+        if (marks != images)
+        {
+            throw Bad(sampleIndex, $"{images} image{(images == 1 ? "" : "s")}, but {marks} <image> in its turns");
+        }
+    }
+
+    private static void CheckStartEnd(LlavaTokenizer tok, PromptRules rules)
+    {
+        if (rules.ImageStartEnd && !(tok.IsSpecial(PromptText.ImageStart) && tok.IsSpecial(PromptText.ImageEnd)))
+        {
+            throw new UserErrorException("--mm_use_im_start_end True: the tokenizer has no <im_start> and <im_end>");
+        }
     }
 
     /// <summary>Checks that human and gpt take turns. A first turn that is not the human's is dropped, as the recipe does.</summary>
-    private static IReadOnlyList<Turn> CheckTurns(IReadOnlyList<Turn> turns, int? sampleIndex)
+    private static IReadOnlyList<Turn> CheckTurns(IReadOnlyList<Turn> turns, int? sampleIndex, bool alternates)
     {
         foreach (var turn in turns)
         {
             if (turn.From is not (Human or Assistant))
             {
-                throw Bad(sampleIndex, $"a turn is from \"{turn.From}\"; known are \"{Human}\" and \"{Assistant}\"");
+                throw Bad(sampleIndex, turn.From == System
+                    ? "a turn from \"system\" stands behind others; it comes first"
+                    : $"a turn is from \"{turn.From}\"; known are \"{Human}\" and \"{Assistant}\"");
             }
         }
 
-        var kept = turns is [{ From: not Human }, ..] ? [.. turns.Skip(1)] : turns;
+        var kept = alternates && turns is [{ From: not Human }, ..] ? [.. turns.Skip(1)] : turns;
         if (kept.Count == 0)
         {
             throw Bad(sampleIndex, $"no turns{(turns.Count == 0 ? "" : " after the first, which is not from \"human\"")}");
         }
 
-        for (var i = 0; i < kept.Count; i++)
+        for (var i = 0; alternates && i < kept.Count; i++)
         {
             var expected = i % 2 == 0 ? Human : Assistant;
             if (kept[i].From != expected)
@@ -146,15 +198,6 @@ public static class PromptBuilder
         }
 
         return kept;
-    }
-
-    private static void CheckSeparator(ConversationTemplate t, LlavaTokenizer tok)
-    {
-        if (t.Separator2 != tok.EosPiece)
-        {
-            throw new UserErrorException(
-                $"template \"{t.Name}\" ends answers with \"{t.Separator2}\", but the tokenizer's end mark is \"{tok.EosPiece}\"");
-        }
     }
 
     private static UserErrorException Bad(int? sampleIndex, string problem) =>

@@ -4,16 +4,27 @@ using LlavaSharp.Tokenization;
 namespace LlavaSharp.Templates;
 
 /// <summary>
-/// Turns a prompt into ids and labels in one pass. The text is cut at image marks and at special pieces, each run
+/// Turns a prompt into ids and labels in one pass. The text is cut at image marks and at special tokens, each run
 /// is encoded once, and its labels come from the same run: ids and labels cannot disagree, so the recipe's
 /// "tokenization mismatch" does not exist here. Where the recipe finds none, the result is the recipe's
 /// (unless a question ends with the assistant's own name and colon, which the recipe takes for the answer's start).
 /// </summary>
-internal sealed class PromptTokens(LlavaTokenizer tokenizer)
+internal sealed class PromptTokens
 {
-    private readonly List<int> _ids = tokenizer.AddBos ? [tokenizer.BosId] : [];
+    private readonly LlavaTokenizer _tokenizer;
 
-    private readonly List<int> _labels = tokenizer.AddBos ? [TokenizedSample.IgnoredLabel] : [];
+    private readonly List<int> _ids = [];
+
+    private readonly List<int> _labels = [];
+
+    public PromptTokens(LlavaTokenizer tokenizer, bool bos)
+    {
+        _tokenizer = tokenizer;
+        if (bos && tokenizer.AddBos)
+        {
+            Add(tokenizer.BosId, trained: false);
+        }
+    }
 
     /// <summary>The ids so far.</summary>
     public int[] Ids => [.. _ids];
@@ -22,11 +33,7 @@ internal sealed class PromptTokens(LlavaTokenizer tokenizer)
     public int[] Labels => [.. _labels];
 
     /// <summary>Appends an image's place; it is never trained.</summary>
-    public void AddImage()
-    {
-        _ids.Add(LlavaTokenizer.ImageToken);
-        _labels.Add(TokenizedSample.IgnoredLabel);
-    }
+    public void AddImage() => Add(LlavaTokenizer.ImageToken, trained: false);
 
     /// <summary>Appends a prompt.</summary>
     /// <param name="prompt">The text and what is trained of it.</param>
@@ -49,36 +56,42 @@ internal sealed class PromptTokens(LlavaTokenizer tokenizer)
 
     /// <summary>
     /// Appends what lies between two images. It begins like a text of its own, with the dummy space. After a special
-    /// piece a legacy tokenizer begins anew, another one does not.
+    /// token a legacy tokenizer begins anew, another one does not.
     /// </summary>
     private void AddChunk(PromptText prompt, int start, int end)
     {
-        for (var first = true; start < end; first = false)
+        foreach (var segment in _tokenizer.Segments(prompt.Text, start, end))
         {
-            var (at, length, id) = FindSpecial(prompt.Text, start, end);
-            AddRun(prompt, start, at, first || tokenizer.Legacy);
-            if (length > 0)
+            if (segment.Id >= 0)
             {
-                _ids.Add(id);
-                _labels.Add(IsTrained(prompt, at) ? id : TokenizedSample.IgnoredLabel);
+                Add(segment.Id, prompt.Trained.Any(s => s.Start <= segment.Start && segment.Start < s.End));
             }
-
-            start = at + length;
+            else
+            {
+                AddRun(prompt, segment);
+            }
         }
     }
 
-    private void AddRun(PromptText prompt, int start, int end, bool dummyPrefix)
+    private void AddRun(PromptText prompt, TextSegment run)
     {
-        var ids = tokenizer.EncodeRun(prompt.Text[start..end], dummyPrefix);
+        var ids = _tokenizer.EncodeRun(prompt.Text[run.Start..run.End], run.DummyPrefix);
         var labels = new int[ids.Length];
         Array.Fill(labels, TokenizedSample.IgnoredLabel);
         foreach (var stretch in prompt.Trained)
         {
-            if (stretch.Start < end && stretch.End > start)
+            if (stretch.Start < run.End && stretch.End > run.Start)
             {
-                var from = TokensBefore(prompt.Text, start, stretch.Start, dummyPrefix);
-                var to = stretch.End >= end ? ids.Length : TokensBefore(prompt.Text, start, stretch.End, dummyPrefix);
-                for (var i = Math.Min(from, ids.Length); i < Math.Min(to, ids.Length); i++)
+                var from = TokensBefore(prompt.Text, run, stretch.Start);
+                var to = stretch.End >= run.End ? ids.Length : TokensBefore(prompt.Text, run, stretch.End);
+                if (stretch.MaxTokens < int.MaxValue)
+                {
+                    // The limit counts from the stretch's start: a later run of it has none of these tokens.
+                    to = stretch.Start < run.Start ? 0 : Math.Min(to, from + stretch.MaxTokens);
+                }
+
+                to = Math.Min(to, ids.Length);
+                for (var i = from; i < to; i++)
                 {
                     labels[i] = ids[i];
                 }
@@ -90,38 +103,24 @@ internal sealed class PromptTokens(LlavaTokenizer tokenizer)
     }
 
     /// <summary>
-    /// Tokens of a run before the space at <paramref name="position"/>: the prefix is encoded with that space, and the
-    /// space's own token, which in the run belongs to the answer's first word, is taken off again.
+    /// Tokens of a run before a place in it. Before a space the prefix is encoded with that space, and the space's own
+    /// token, which in the run belongs to the next word, is taken off again.
     /// </summary>
-    private int TokensBefore(string text, int start, int position, bool dummyPrefix) =>
-        position <= start ? 0 : tokenizer.EncodeRun(text[start..position] + ' ', dummyPrefix).Length - 1;
-
-    private static bool IsTrained(PromptText prompt, int position)
+    private int TokensBefore(string text, TextSegment run, int position)
     {
-        foreach (var (start, end) in prompt.Trained)
+        if (position <= run.Start)
         {
-            if (start <= position && position < end)
-            {
-                return true;
-            }
+            return 0;
         }
 
-        return false;
+        var space = text[position] == ' ';
+        var prefix = text[run.Start..position];
+        return _tokenizer.EncodeRun(space ? prefix + ' ' : prefix, run.DummyPrefix).Length - (space ? 1 : 0);
     }
 
-    /// <summary>The first special piece in a range; length 0 at the range's end when there is none.</summary>
-    private (int At, int Length, int Id) FindSpecial(string text, int start, int end)
+    private void Add(int id, bool trained)
     {
-        var found = (At: end, Length: 0, Id: 0);
-        foreach (var (piece, id) in tokenizer.SpecialPieces)
-        {
-            var at = text.IndexOf(piece, start, end - start, StringComparison.Ordinal);
-            if (at >= 0 && (at < found.At || (at == found.At && piece.Length > found.Length)))
-            {
-                found = (at, piece.Length, id);
-            }
-        }
-
-        return found;
+        _ids.Add(id);
+        _labels.Add(trained ? id : TokenizedSample.IgnoredLabel);
     }
 }

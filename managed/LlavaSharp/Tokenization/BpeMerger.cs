@@ -4,50 +4,27 @@ using System.Text;
 namespace LlavaSharp.Tokenization;
 
 /// <summary>
-/// SentencePiece's BPE encoding: characters are symbols; of all neighbours that join to a piece, the pair with the
-/// highest score joins first, the leftmost one among equals, until none is left. A character without a piece becomes bytes.
+/// Byte pair encoding: characters are symbols; of all neighbours that join, the pair with the lowest rank joins
+/// first, the leftmost one among equals, until none is left.
 /// </summary>
 /// <remarks>
-/// Microsoft.ML.Tokenizers 2.0.1 takes the rightmost pair among equals (so "sss" gives s|ss where SentencePiece gives
-/// ss|s), which is why the merges are done here.
+/// Microsoft.ML.Tokenizers 2.0.1 takes the rightmost pair among equals in SentencePiece models (so "sss" gives s|ss where
+/// SentencePiece gives ss|s), which is why the merges are done here.
 /// </remarks>
-internal sealed class BpeMerger
+internal static class BpeMerger
 {
-    private readonly Dictionary<string, int> _ids;
-
-    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _lookup;
-
-    private readonly float[] _scores;
-
-    private readonly int _firstByteId;
-
-    /// <summary>Indexes the pieces that text can become.</summary>
-    /// <param name="pieces">The model's pieces; only normal ones are reached by merging.</param>
-    /// <param name="firstByteId">Id of <c>&lt;0x00&gt;</c>.</param>
-    public BpeMerger(List<SentencePiece> pieces, int firstByteId)
+    /// <summary>Encodes a run of text.</summary>
+    /// <param name="table">What joins.</param>
+    /// <param name="run">The run.</param>
+    /// <param name="piece">Called for each symbol that is left: its id (negative for a character without a piece) and its text.</param>
+    public static void Encode<TTable>(TTable table, string run, Action<int, ReadOnlyMemory<char>> piece)
+        where TTable : IBpeTable
     {
-        _firstByteId = firstByteId;
-        _scores = [.. pieces.Select(p => p.Score)];
-        _ids = new Dictionary<string, int>(pieces.Count, StringComparer.Ordinal);
-        for (var id = 0; id < pieces.Count; id++)
-        {
-            if (pieces[id].Type == SentencePieceType.Normal)
-            {
-                _ids.Add(pieces[id].Text, id);
-            }
-        }
-
-        _lookup = _ids.GetAlternateLookup<ReadOnlySpan<char>>();
-    }
-
-    /// <summary>Encodes a run of text whose spaces are marked already.</summary>
-    public int[] Encode(string run)
-    {
-        var symbols = Split(run);
-        var queue = new PriorityQueue<Pair, (float NegativeScore, int Left)>();
+        var symbols = Split(table, run);
+        var queue = new PriorityQueue<Pair, (double Rank, int Left)>();
         for (var right = 1; right < symbols.Length; right++)
         {
-            Offer(run, symbols, queue, right - 1, right);
+            Offer(table, run, symbols, queue, right - 1, right);
         }
 
         while (queue.TryDequeue(out var pair, out _))
@@ -62,31 +39,43 @@ internal sealed class BpeMerger
             }
 
             left.Length = pair.Length;
+            left.Id = pair.Id;
             left.Next = right.Next;
             right.Length = 0;
             if (left.Next >= 0)
             {
                 symbols[left.Next].Previous = pair.Left;
-                Offer(run, symbols, queue, pair.Left, left.Next);
+                Offer(table, run, symbols, queue, pair.Left, left.Next);
             }
 
             if (left.Previous >= 0)
             {
-                Offer(run, symbols, queue, left.Previous, pair.Left);
+                Offer(table, run, symbols, queue, left.Previous, pair.Left);
             }
         }
 
-        return Ids(run, symbols);
+        for (var i = symbols.Length > 0 ? 0 : -1; i >= 0; i = symbols[i].Next)
+        {
+            piece(symbols[i].Id, run.AsMemory(symbols[i].Start, symbols[i].Length));
+        }
     }
 
     /// <summary>One symbol a code point.</summary>
-    private static Symbol[] Split(string run)
+    private static Symbol[] Split<TTable>(TTable table, string run)
+        where TTable : IBpeTable
     {
         var symbols = new List<Symbol>(run.Length);
         for (var start = 0; start < run.Length;)
         {
             Rune.DecodeFromUtf16(run.AsSpan(start), out _, out var length);
-            symbols.Add(new Symbol { Start = start, Length = length, Previous = symbols.Count - 1, Next = symbols.Count + 1 });
+            symbols.Add(new Symbol
+            {
+                Start = start,
+                Length = length,
+                Id = table.Single(run.AsSpan(start, length)),
+                Previous = symbols.Count - 1,
+                Next = symbols.Count + 1,
+            });
             start += length;
         }
 
@@ -98,46 +87,25 @@ internal sealed class BpeMerger
         return [.. symbols];
     }
 
-    private void Offer(string run, Symbol[] symbols, PriorityQueue<Pair, (float NegativeScore, int Left)> queue, int left, int right)
+    private static void Offer<TTable>(
+        TTable table, string run, Symbol[] symbols, PriorityQueue<Pair, (double Rank, int Left)> queue, int left, int right)
+        where TTable : IBpeTable
     {
         var length = symbols[left].Length + symbols[right].Length;
-        if (_lookup.TryGetValue(run.AsSpan(symbols[left].Start, length), out var id))
+        var id = table.Join(symbols[left].Id, symbols[right].Id, run.AsSpan(symbols[left].Start, length), out var rank);
+        if (id >= 0)
         {
-            queue.Enqueue(new Pair(left, right, length), (-_scores[id], left));
+            queue.Enqueue(new Pair(left, right, length, id), (rank, left));
         }
     }
 
-    private int[] Ids(string run, Symbol[] symbols)
-    {
-        var ids = new List<int>(symbols.Length);
-        Span<byte> bytes = stackalloc byte[4];
-        for (var i = symbols.Length > 0 ? 0 : -1; i >= 0; i = symbols[i].Next)
-        {
-            var text = run.AsSpan(symbols[i].Start, symbols[i].Length);
-            if (_lookup.TryGetValue(text, out var id))
-            {
-                ids.Add(id);
-                continue;
-            }
-
-            // Only single characters get here. Half a surrogate pair decodes to U+FFFD.
-            Rune.DecodeFromUtf16(text, out var rune, out _);
-            var count = rune.EncodeToUtf8(bytes);
-            foreach (var b in bytes[..count])
-            {
-                ids.Add(_firstByteId + b);
-            }
-        }
-
-        return [.. ids];
-    }
-
-    private readonly record struct Pair(int Left, int Right, int Length);
+    private readonly record struct Pair(int Left, int Right, int Length, int Id);
 
     private struct Symbol
     {
         public int Start;
         public int Length;
+        public int Id;
         public int Previous;
         public int Next;
     }

@@ -1,98 +1,122 @@
-using System.Buffers;
-using System.Globalization;
-using System.Text;
-
 namespace LlavaSharp.Tokenization;
 
 /// <summary>
-/// A SentencePiece BPE tokenizer with byte fallback (LLaMA, Vicuna, Mistral): the same ids as SentencePiece itself,
-/// for every text. Instances do not change and may be used from several threads.
+/// A tokenizer of a language model: SentencePiece BPE with byte fallback (tokenizer.model: LLaMA, Vicuna, Mistral), with
+/// the ids that SentencePiece gives, or byte-level BPE (tokenizer.json: Llama 3, Qwen), with those of Hugging Face's tokenizers.
+/// Instances do not change and may be used from several threads.
 /// </summary>
 public sealed class LlavaTokenizer
 {
     /// <summary>The id that stands for an image's features until they are spliced in; no piece has it.</summary>
     public const int ImageToken = -200;
 
+    /// <summary>The text that marks an image's place; as a token it is never made from text.</summary>
+    private const string ImageMark = "<image>";
+
     private const long MaxModelBytes = 64 << 20;
 
-    private const int BpeModel = 2;
+    private readonly ITextModel _model;
 
-    /// <summary>U+2581, the visible space of SentencePiece.</summary>
-    private const char SpaceMark = '\u2581';
+    private readonly AddedTokenMatcher _matcher;
 
-    private readonly SentencePieceModel _model;
+    private readonly IReadOnlyList<AddedToken> _matched;
 
-    private readonly BpeMerger _merger;
-
-    /// <summary>Id of the first byte piece, <c>&lt;0x00&gt;</c>; the 256 lie in order.</summary>
-    private readonly int _firstByteId;
-
-    private LlavaTokenizer(SentencePieceModel model, byte[] bytes, int firstByteId, TokenizerConfig config)
+    private LlavaTokenizer(
+        ITextModel model, byte[] bytes, (int Bos, int Eos, int Unknown) ids, TokenizerConfig config, IReadOnlyList<AddedToken> special)
     {
         _model = model;
-        _merger = new BpeMerger(model.Pieces, firstByteId);
-        _firstByteId = firstByteId;
         ModelBytes = bytes;
+        (BosId, EosId, UnknownId) = ids;
         Legacy = config.Legacy;
-        AddBos = config.AddBos;
-        AddedTokens = config.AddedTokens;
-        SpecialPieces = [.. new[] { UnknownId, BosId, EosId }.Select(id => (model.Pieces[id].Text, id))];
+        AddBos = config.AddBos && BosId >= 0;
+        AddedTokens = config.AddedTokens.ToDictionary(t => t.Text, t => t.Id, StringComparer.Ordinal);
+        _matched = [.. special.Concat(config.AddedTokens).DistinctBy(t => t.Text).Where(t => t.Text != ImageMark)];
+        _matcher = new AddedTokenMatcher(_matched);
+        SpecialPieces = [.. special.Select(t => (t.Text, t.Id))];
     }
 
-    /// <summary>Id of the begin-of-sentence piece, 1 in LLaMA.</summary>
-    public int BosId => _model.BosId;
+    private LlavaTokenizer(LlavaTokenizer other, IReadOnlyList<AddedToken> added)
+    {
+        _model = other._model;
+        ModelBytes = other.ModelBytes;
+        (BosId, EosId, UnknownId, Legacy, AddBos) = (other.BosId, other.EosId, other.UnknownId, other.Legacy, other.AddBos);
+        AddedTokens = other.AddedTokens.Concat(added.Select(t => KeyValuePair.Create(t.Text, t.Id)))
+            .ToDictionary(p => p.Key, p => p.Value, StringComparer.Ordinal);
+        _matched = [.. other._matched, .. added];
+        _matcher = new AddedTokenMatcher(_matched);
+        SpecialPieces = other.SpecialPieces;
+    }
+
+    /// <summary>Id of the begin-of-sentence piece, 1 in LLaMA; -1 when there is none (Qwen).</summary>
+    public int BosId { get; }
 
     /// <summary>Id of the end-of-sentence piece, 2 in LLaMA.</summary>
-    public int EosId => _model.EosId;
+    public int EosId { get; }
 
-    /// <summary>Id of the unknown piece, 0 in LLaMA; the recipe also pads with it.</summary>
-    public int UnknownId => _model.UnknownId;
+    /// <summary>Id of the unknown piece, 0 in LLaMA, with which the recipe also pads; -1 when there is none (byte-level models).</summary>
+    public int UnknownId { get; }
 
     /// <summary>Number of pieces in the model. Added tokens have ids from here on.</summary>
-    public int PieceCount => _model.Pieces.Count;
+    public int PieceCount => _model.PieceCount;
+
+    /// <summary>Number of ids: the model's pieces and the added tokens behind them.</summary>
+    public int IdCount => Math.Max(PieceCount, AddedTokens.Values.DefaultIfEmpty(-1).Max() + 1);
+
+    /// <summary>Whether this is a byte-level model, which has a tokenizer.json and no tokenizer.model.</summary>
+    public bool IsByteLevel => _model is ByteLevelEncoder;
 
     /// <summary>
     /// <c>legacy</c> of tokenizer_config.json (true when absent): whether text after a special piece gets a
-    /// dummy space in front, as old versions of transformers did.
+    /// dummy space in front, as old versions of transformers did. Byte-level models know no such space.
     /// </summary>
     public bool Legacy { get; }
 
-    /// <summary><c>add_bos_token</c> of tokenizer_config.json (true when absent).</summary>
+    /// <summary>Whether a prompt begins with the begin mark: <c>add_bos_token</c> of tokenizer_config.json (true when absent),
+    /// or the post-processor of tokenizer.json.</summary>
     public bool AddBos { get; }
 
-    /// <summary>Tokens that the folder adds to the model (such as <c>&lt;image&gt;</c>), by text. Encoding never produces them.</summary>
+    /// <summary>
+    /// Tokens that the folder adds to the model, by text. In a prompt they become their ids; <c>&lt;image&gt;</c> never does, for it
+    /// marks an image's place.
+    /// </summary>
     public IReadOnlyDictionary<string, int> AddedTokens { get; }
 
-    /// <summary>The tokenizer.model file, for export. The caller must not change it.</summary>
+    /// <summary>The tokenizer.model or tokenizer.json file, for export. The caller must not change it.</summary>
     public byte[] ModelBytes { get; }
 
     /// <summary>Text of the end-of-sentence piece, <c>&lt;/s&gt;</c> in LLaMA.</summary>
-    public string EosPiece => _model.Pieces[EosId].Text;
+    public string EosPiece => Spelling(EosId) ?? "";
 
     /// <summary>The pieces that a slow Hugging Face tokenizer recognises inside text: unknown, begin and end of sentence.</summary>
     internal IReadOnlyList<(string Text, int Id)> SpecialPieces { get; }
 
-    /// <summary>The model's pieces; a piece's id is its index.</summary>
-    internal IReadOnlyList<SentencePiece> Pieces => _model.Pieces;
+    /// <summary>A SentencePiece model's pieces; a piece's id is its index.</summary>
+    internal IReadOnlyList<SentencePiece> Pieces => ((SentencePieceEncoder)_model).Model.Pieces;
 
-    /// <summary>Loads a tokenizer from a model folder, or from a tokenizer.model file and its neighbours.</summary>
-    /// <param name="folderOrFile">A folder that holds tokenizer.model, or the file.</param>
+    /// <summary>Loads a tokenizer from a model folder, or from a file and its neighbours.</summary>
+    /// <param name="folderOrFile">A folder that holds tokenizer.model or tokenizer.json (the first is preferred), or the file.</param>
     /// <exception cref="UserErrorException">The file is missing, damaged, or of a kind that is not implemented.</exception>
     public static LlavaTokenizer Load(string folderOrFile)
     {
         ArgumentException.ThrowIfNullOrEmpty(folderOrFile);
-        var path = Directory.Exists(folderOrFile) ? Path.Combine(folderOrFile, "tokenizer.model") : folderOrFile;
+        var path = folderOrFile;
+        if (Directory.Exists(path))
+        {
+            path = Path.Combine(folderOrFile, "tokenizer.model");
+            var json = Path.Combine(folderOrFile, "tokenizer.json");
+            path = !File.Exists(path) && File.Exists(json) ? json : path;
+        }
+
         if (!File.Exists(path))
         {
-            var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
-            var hint = File.Exists(Path.Combine(folder, "tokenizer.json"))
-                ? "; tokenizer.json alone is not enough, take tokenizer.model from the original model's folder"
-                : "; give a model folder that holds tokenizer.model";
-            throw new UserErrorException($"{path}: no such file{hint}");
+            throw new UserErrorException($"{path}: no such file; give a model folder that holds tokenizer.model or tokenizer.json");
         }
 
         var bytes = TokenizerFile.Read(path, MaxModelBytes);
-        return Create(bytes, TokenizerConfig.Load(Path.GetDirectoryName(Path.GetFullPath(path))!), path);
+        var config = TokenizerConfig.Load(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        return path.EndsWith(".json", StringComparison.OrdinalIgnoreCase)
+            ? FromJson(bytes, config, path)
+            : FromSentencePiece(bytes, config, path);
     }
 
     /// <summary>Makes a tokenizer from the bytes of a tokenizer.model, such as <see cref="SentencePieceTrainer"/> returns.</summary>
@@ -102,41 +126,60 @@ public sealed class LlavaTokenizer
     public static LlavaTokenizer FromBytes(byte[] modelBytes, bool legacy)
     {
         ArgumentNullException.ThrowIfNull(modelBytes);
-        return Create([.. modelBytes], new TokenizerConfig(legacy, AddBos: true, new Dictionary<string, int>()), "tokenizer.model");
+        return FromSentencePiece([.. modelBytes], new TokenizerConfig { Legacy = legacy }, "tokenizer.model");
+    }
+
+    /// <summary>The same tokenizer with special tokens behind all others, as <c>--mm_use_im_start_end</c> adds them.</summary>
+    /// <param name="tokens">Their texts; those that exist already are left as they are.</param>
+    /// <returns>The tokenizer; new tokens have ids from <see cref="IdCount"/> on, in order.</returns>
+    public LlavaTokenizer WithTokens(params IEnumerable<string> tokens)
+    {
+        var next = IdCount;
+        return new(this, [.. tokens.Where(t => !AddedTokens.ContainsKey(t)).Select(t => new AddedToken(t, next++))]);
     }
 
     /// <summary>
-    /// The ids of a text: no begin mark, and special pieces spelled in the text stay text. Equal to SentencePiece's encode.
+    /// The ids of a text: no begin mark, and special tokens spelled in the text stay text. Equal to SentencePiece's encode.
     /// </summary>
     /// <param name="text">Any text; may be empty (no ids).</param>
-    public int[] Encode(string text) => EncodeRun(text, _model.AddDummyPrefix);
+    public int[] Encode(string text) => EncodeRun(text, dummyPrefix: true);
 
-    /// <summary>The text of ids: byte pieces are joined to UTF-8 and the dummy space is dropped.</summary>
-    /// <param name="ids">Ids; control pieces, the unknown piece and ids outside the model are skipped.</param>
-    public string Decode(ReadOnlySpan<int> ids)
+    /// <summary>The ids of a text in which special tokens are recognised; no begin mark.</summary>
+    /// <param name="text">Any text; may be empty (no ids).</param>
+    public int[] EncodeWithSpecial(string text)
     {
-        var bytes = new ArrayBufferWriter<byte>();
-        var text = new StringBuilder();
-        foreach (var id in ids)
+        ArgumentNullException.ThrowIfNull(text);
+        var ids = new List<int>();
+        foreach (var segment in Segments(text, 0, text.Length))
         {
-            var piece = (uint)id < (uint)PieceCount ? _model.Pieces[id] : default;
-            switch (piece.Type)
-            {
-                case SentencePieceType.Byte:
-                    bytes.Write([(byte)(id - _firstByteId)]);
-                    break;
-                case SentencePieceType.Normal:
-                    FlushBytes(bytes, text);
-                    text.Append(piece.Text);
-                    break;
-                default:
-                    break;
-            }
+            ids.AddRange(segment.Id >= 0 ? [segment.Id] : EncodeRun(text[segment.Start..segment.End], segment.DummyPrefix));
         }
 
-        FlushBytes(bytes, text);
-        text.Replace(SpaceMark, ' ');
-        return _model.AddDummyPrefix && text is [' ', ..] ? text.ToString(1, text.Length - 1) : text.ToString();
+        return [.. ids];
+    }
+
+    /// <summary>The text of ids: bytes are joined to UTF-8 and the dummy space is dropped.</summary>
+    /// <param name="ids">Ids; special tokens and ids outside the model are skipped.</param>
+    public string Decode(ReadOnlySpan<int> ids) => _model.Decode(ids);
+
+    /// <summary>How a token is spelled in the vocabulary.</summary>
+    /// <param name="id">Its id.</param>
+    /// <returns>The spelling; null when there is no such token.</returns>
+    public string? Spelling(int id) => _model.Spelling(id) ?? _matched.FirstOrDefault(t => t.Id == id)?.Text;
+
+    /// <summary>Whether a text is one special token.</summary>
+    internal bool IsSpecial(string text) => _matched.Any(t => t.Text == text);
+
+    /// <summary>
+    /// Cuts a stretch of text at special tokens. Its first run begins like a text of its own, with the dummy space; after a
+    /// special token a legacy tokenizer begins anew, another one does not.
+    /// </summary>
+    internal IEnumerable<TextSegment> Segments(string text, int start, int end)
+    {
+        foreach (var (from, to, token) in _matcher.Split(text, start, end))
+        {
+            yield return new TextSegment(from, to, token?.Id ?? -1, from == start || Legacy);
+        }
     }
 
     /// <summary>Encodes one run of text.</summary>
@@ -145,22 +188,19 @@ public sealed class LlavaTokenizer
     internal int[] EncodeRun(string text, bool dummyPrefix)
     {
         ArgumentNullException.ThrowIfNull(text);
-        if (text.Length == 0)
-        {
-            return [];
-        }
-
-        var marked = text.Replace(' ', SpaceMark);
-        return _merger.Encode(dummyPrefix ? SpaceMark + marked : marked);
+        return text.Length == 0 ? [] : _model.EncodeRun(text, dummyPrefix);
     }
 
-    private static LlavaTokenizer Create(byte[] bytes, TokenizerConfig config, string name)
+    private static LlavaTokenizer FromSentencePiece(byte[] bytes, TokenizerConfig config, string name)
     {
         try
         {
             var model = SentencePieceModel.Parse(bytes);
-            var firstByteId = Check(model, name);
-            return new LlavaTokenizer(model, bytes, firstByteId, config);
+            var encoder = new SentencePieceEncoder(model, name);
+            var ids = (model.BosId, model.EosId, model.UnknownId);
+            AddedToken[] special = [.. new[] { model.UnknownId, model.BosId, model.EosId }
+                .Select(id => new AddedToken(model.Pieces[id].Text, id))];
+            return new LlavaTokenizer(encoder, bytes, ids, config, special);
         }
         catch (Exception e) when (e is not UserErrorException and not OutOfMemoryException)
         {
@@ -169,65 +209,14 @@ public sealed class LlavaTokenizer
         }
     }
 
-    /// <summary>Refuses what would give other ids than SentencePiece. Returns the id of <c>&lt;0x00&gt;</c>.</summary>
-    private static int Check(SentencePieceModel model, string name)
+    private static LlavaTokenizer FromJson(byte[] bytes, TokenizerConfig config, string name)
     {
-        var pieces = model.Pieces;
-        Require(pieces.Count > 0, "has no pieces; the file is empty or cut short");
-        Require(model.ModelType == BpeModel, $"has model_type {model.ModelType}; only BPE (2) is implemented");
-        Require(model.ByteFallback, "has no byte fallback; LLaMA-style models have it");
-        Require(model.CharsMapBytes == 0, $"normalises by \"{model.NormalizerName}\"; only identity is implemented");
-        Require(!model.RemoveExtraWhitespaces, "removes extra spaces, which is not implemented");
-        Require(model.EscapeWhitespaces, "does not escape spaces, which is not implemented");
-        Require(!model.WhitespaceAsSuffix, "puts spaces after words, which is not implemented");
-        CheckSpecial(model.UnknownId, "unk_id", SentencePieceType.Unknown);
-        CheckSpecial(model.BosId, "bos_id", SentencePieceType.Control);
-        CheckSpecial(model.EosId, "eos_id", SentencePieceType.Control);
-        var other = pieces.FindIndex(p => p.Type is SentencePieceType.UserDefined or SentencePieceType.Unused);
-        Require(other < 0, $"has a user-defined or unused piece (id {other}), which is not implemented");
-        var known = new HashSet<string>(pieces.Count, StringComparer.Ordinal);
-        for (var id = 0; id < pieces.Count; id++)
-        {
-            Require(pieces[id].Type is > SentencePieceType.None and <= SentencePieceType.Byte, $"has piece {id} of no known type");
-            Require(pieces[id].Text.Length > 0 && known.Add(pieces[id].Text), $"has piece {id} empty or twice");
-            Require(float.IsFinite(pieces[id].Score), $"has piece {id} with score {pieces[id].Score}");
-        }
-
-        var first = pieces.FindIndex(p => p.Type == SentencePieceType.Byte);
-        Require(first >= 0 && first + 256 <= pieces.Count, "lacks the 256 byte pieces");
-        for (var b = 0; b < 256; b++)
-        {
-            var expected = string.Create(CultureInfo.InvariantCulture, $"<0x{b:X2}>");
-            Require(pieces[first + b] is { Type: SentencePieceType.Byte } p && p.Text == expected, $"lacks {expected} at id {first + b}");
-        }
-
-        return first;
-
-        void Require(bool condition, string problem)
-        {
-            if (!condition)
-            {
-                throw new UserErrorException($"{name}: this SentencePiece model {problem}");
-            }
-        }
-
-        void CheckSpecial(int id, string field, SentencePieceType type) => Require(
-            (uint)id < (uint)pieces.Count && pieces[id].Type == type,
-            $"has {field} {id}, which is no such piece of its {pieces.Count}");
-    }
-
-    /// <summary>
-    /// Appends pending bytes as text; a byte that starts no valid sequence becomes U+FFFD by itself, as in SentencePiece.
-    /// </summary>
-    private static void FlushBytes(ArrayBufferWriter<byte> bytes, StringBuilder text)
-    {
-        for (var rest = bytes.WrittenSpan; rest.Length > 0;)
-        {
-            var valid = Rune.DecodeFromUtf8(rest, out var rune, out var consumed) == OperationStatus.Done;
-            text.Append((valid ? rune : Rune.ReplacementChar).ToString());
-            rest = rest[(valid ? consumed : 1)..];
-        }
-
-        bytes.Clear();
+        var file = TokenizerJsonFile.Read(bytes, name);
+        return new LlavaTokenizer(
+            file.Encoder,
+            bytes,
+            (file.BosId, file.FindEos(config, name), -1),
+            config with { Legacy = false, AddBos = file.BosId >= 0, AddedTokens = file.AddedTokens },
+            []);
     }
 }

@@ -16,10 +16,10 @@ public sealed class BatchBuilder(int imageRows, int maxLength, int? paddingId = 
     /// <summary>Packs samples.</summary>
     /// <param name="samples">The micro-batch, in order. A sample that nothing is left of is dropped.</param>
     /// <returns>The layout; T = 0 when nothing is left of any sample.</returns>
-    /// <exception cref="UserErrorException">A sample has an image mark but no image, or more marks than its one image.</exception>
+    /// <exception cref="UserErrorException">A sample has more image marks than images.</exception>
     public BatchLayout Build(IReadOnlyList<PreparedSample> samples)
     {
-        var longest = samples.Sum(s => Math.Min(maxLength, s.Text.InputIds.Length + imageRows));
+        var longest = samples.Sum(s => Math.Min(maxLength, s.Text.InputIds.Length + (imageRows * s.Images.Count)));
         List<int> tokens = new(longest), labels = new(longest), positions = new(longest), starts = [0], slots = [];
         var images = new List<float[]>();
         foreach (var sample in samples)
@@ -55,10 +55,10 @@ public sealed class BatchBuilder(int imageRows, int maxLength, int? paddingId = 
 
         void AppendImage(PreparedSample sample, int marks, int start)
         {
-            if (sample.Pixels is null || marks > 1)
+            if (marks > sample.Images.Count)
             {
                 throw new UserErrorException(
-                    $"{sample.Name}: {marks} <image> {(marks == 1 ? "mark" : "marks")} for {(sample.Pixels is null ? 0 : 1)} images");
+                    $"{sample.Name}: {marks} <image> {(marks == 1 ? "mark" : "marks")} for {sample.Images.Count} images");
             }
 
             // An image that is wholly cut off costs nothing: the tower never sees it.
@@ -67,7 +67,7 @@ public sealed class BatchBuilder(int imageRows, int maxLength, int? paddingId = 
                 return;
             }
 
-            images.Add(sample.Pixels);
+            images.Add(sample.Images[marks - 1]);
             for (var row = 0; row < imageRows; row++)
             {
                 slots.Add(AppendToken(0, TokenizedSample.IgnoredLabel, start) ? tokens.Count - 1 : -1);

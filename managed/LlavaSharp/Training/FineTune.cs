@@ -48,7 +48,7 @@ public static class FineTune
             result = new TrainingRun(engine, model, setup.Source, options)
             {
                 Name = options.TuneMmMlpAdapter ? "stage 1" : "stage 2",
-                PaddingId = setup.Tokenizer.UnknownId,
+                PaddingId = setup.Tokenizer.UnknownId < 0 ? null : setup.Tokenizer.UnknownId,
                 Progress = progress,
                 Log = log,
                 From = setup.From,

@@ -13,6 +13,7 @@ namespace LlavaSharp.Training;
 /// <param name="template">The conversation format.</param>
 /// <param name="processor">The tower's pixels.</param>
 /// <param name="mode">How images become square.</param>
+/// <param name="rules">What prompts depend on; null for the recipe's own settings.</param>
 public sealed class LlavaTrainingSource(
     SampleDataset dataset,
     string path,
@@ -20,7 +21,8 @@ public sealed class LlavaTrainingSource(
     LlavaTokenizer tokenizer,
     ConversationTemplate template,
     ImageProcessor processor,
-    ImageAspectRatio mode) : ITrainingSource
+    ImageAspectRatio mode,
+    PromptRules? rules = null) : ITrainingSource
 {
     /// <inheritdoc/>
     public int Count => dataset.Count;
@@ -35,7 +37,7 @@ public sealed class LlavaTrainingSource(
         {
             var sample = dataset[index];
             var name = sample.Id is null ? $"sample {index}" : $"sample {index} (id \"{sample.Id}\")";
-            return new(index, name, PromptBuilder.Build(template, tokenizer, sample, index), Pixels(sample, index));
+            return new(index, name, PromptBuilder.Build(template, tokenizer, sample, index, rules), Pixels(sample, index));
         }
         catch (UserErrorException e)
         {
@@ -45,15 +47,7 @@ public sealed class LlavaTrainingSource(
         }
     }
 
-    private float[]? Pixels(Sample sample, int index)
-    {
-        if (sample.Image is null)
-        {
-            return null;
-        }
-
-        return imageFolder is null
-            ? throw new UserErrorException($"it has an image \"{sample.Image}\", but no --image_folder is given")
-            : processor.Load(ImagePaths.Resolve(imageFolder, sample.Image, index), mode);
-    }
+    private float[][] Pixels(Sample sample, int index) => [.. sample.Images.Select(image => imageFolder is null
+        ? throw new UserErrorException($"it has an image \"{image}\", but no --image_folder is given")
+        : processor.Load(ImagePaths.Resolve(imageFolder, image, index), mode))];
 }

@@ -36,7 +36,8 @@ public sealed class TrainSetup : IDisposable
         {
             Source = new LlavaTrainingSource(
                 _dataset, dataPath, options.ImageFolder, Tokenizer, Template, new ImageProcessor(Processor),
-                options.ImageAspectRatio == "pad" ? ImageAspectRatio.Pad : ImageAspectRatio.Square);
+                options.ImageAspectRatio == "pad" ? ImageAspectRatio.Pad : ImageAspectRatio.Square,
+                new PromptRules { ModelMaxLength = options.ModelMaxLength });
             Plan = TrainingPlan.Create(Source.Count, options);
             Source.Load(0);
             From = ResumeFrom.Find(options);
@@ -124,7 +125,7 @@ public sealed class TrainSetup : IDisposable
         (not null, not null) => throw new UserErrorException(
             "--version and --template both name a conversation template, and their texts differ; give one"),
         (null, { } name) => ConversationTemplates.Get(name, TemplateDialect.Itrex),
-        ({ } name, null) => ConversationTemplates.Get(name),
+        ({ } name, null) => ConversationTemplates.ForVersion(name),
         _ => ConversationTemplates.Get(options.TuneMmMlpAdapter ? "plain" : "v1"),
     };
 

@@ -31,9 +31,11 @@ public sealed class SampleDatasetTests
         // In any order, as often as one likes.
         for (var repeat = 0; repeat < 2; repeat++)
         {
-            Assert.Equal(("17", null), (data[1].Id, data[1].Image));
+            Assert.Equal("17", data[1].Id);
+            Assert.Empty(data[1].Images);
             Assert.Equal([new Turn("human", "hé 🙂"), new Turn("gpt", "x")], data[1].Conversations);
-            Assert.Equal(("a", "x/1.png"), (data[0].Id, data[0].Image));
+            Assert.Equal("a", data[0].Id);
+            Assert.Equal(["x/1.png"], data[0].Images);
             Assert.Equal(new Turn("human", "<image>\nWhat is it?"), data[0].Conversations[0]);
         }
 
@@ -53,7 +55,8 @@ public sealed class SampleDatasetTests
         using var folder = new TemporaryFolder();
         using var data = SampleDataset.Open(folder.Write(
             "d.json", $$"""[{"id": {{json}}, "image": null, "conversations": [{"from": "human", "value": ""}]}]"""));
-        Assert.Equal((expected, null), (data[0].Id, data[0].Image));
+        Assert.Equal(expected, data[0].Id);
+        Assert.Empty(data[0].Images);
         Assert.Equal(0, data.ModalityLength(0));
     }
 
@@ -85,7 +88,8 @@ public sealed class SampleDatasetTests
     [InlineData("[{\"conversations\": [{\"from\": \"\", \"from\": \"\"}]}]", "sample 0: it has the key \"from\" twice")]
     [InlineData("[{\"image\": \"a\", \"im\\u0061ge\": \"b\"}]", "sample 0: it has the key \"image\" twice")]
     [InlineData("[{\"conversations\": [{}], \"conversations\": 1}]", "sample 0: turn 0 has no \"from\"")]
-    [InlineData("[{\"image\": [\"a\"], \"conversations\": []}]", "sample 0: its \"image\" is a list; a sample has one image")]
+    [InlineData("[{\"image\": [\"a\", 1], \"conversations\": []}]", "sample 0: a \"image\" is a number, not text")]
+    [InlineData("[{\"image\": \"a\", \"images\": [], \"conversations\": []}]", "sample 0: it has the key \"image\" twice")]
     [InlineData("[{\"image\": 5, \"conversations\": []}]", "sample 0: a \"image\" is a number, not text")]
     [InlineData("[{\"id\": \"\\ud800\", \"conversations\": []}]", "sample 0: a \"id\" is not valid Unicode")]
     [InlineData("[{\"id\": \"\\x\"}]", "line 1, byte 11: 'x' is an invalid escapable character")]
@@ -99,6 +103,18 @@ public sealed class SampleDatasetTests
         Assert.StartsWith(path + ": ", message, StringComparison.Ordinal);
         Assert.True(message.Contains(expected, StringComparison.Ordinal), message);
         Assert.DoesNotContain('\n', message);
+    }
+
+    [Theory]
+    [InlineData("""{"images": ["a", "b"], "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}""")]
+    [InlineData("""{"image": ["a", "b"], "conversations": [{"from": "human", "value": "x"}, {"from": "chatgpt", "value": "y"}]}""")]
+    [InlineData("""{"image": ["a", "b"], "conversations": [{"from": "user", "value": "x"}, {"from": "bing", "value": "y"}], "model": ""}""")]
+    public void ShareGPTs_relatives_are_read(string json)
+    {
+        using var folder = new TemporaryFolder();
+        using var data = SampleDataset.Open(folder.Write("d.jsonl", json));
+        Assert.Equal(["a", "b"], data[0].Images);
+        Assert.Equal([new Turn("human", "x"), new Turn("gpt", "y")], data[0].Conversations);
     }
 
     [Fact]

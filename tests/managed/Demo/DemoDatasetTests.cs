@@ -21,9 +21,9 @@ public sealed class DemoDatasetTests
             Sample sample = captions[i];
             Assert.Equal(["human", "gpt"], sample.Conversations.Select(turn => turn.From));
             Assert.Contains("<image>", sample.Conversations[0].Value);
-            RgbImage picture = ImageDecoder.Load(Path.Combine(data.ImageFolder, sample.Image!));
+            RgbImage picture = ImageDecoder.Load(Path.Combine(data.ImageFolder, sample.Images[0]));
             aspects.Add(picture.Width * 10 / picture.Height);
-            extensions.Add(Path.GetExtension(sample.Image!));
+            extensions.Add(Path.GetExtension(sample.Images[0]));
         }
 
         Assert.Equal([".jpg", ".png"], extensions.Order(StringComparer.Ordinal));
@@ -37,8 +37,8 @@ public sealed class DemoDatasetTests
         {
             Sample sample = conversations[i];
             several |= sample.Conversations.Count > 2;
-            text += sample.Image is null ? 1 : 0;
-            Assert.Equal(sample.Image is null ? 0 : 1, sample.Conversations.Count(turn => turn.Value.Contains("<image>")));
+            text += sample.Images.Count == 0 ? 1 : 0;
+            Assert.Equal(sample.Images.Count == 0 ? 0 : 1, sample.Conversations.Count(turn => turn.Value.Contains("<image>")));
         }
 
         Assert.Equal(DemoBudget.Smoke.TextConversations, text);

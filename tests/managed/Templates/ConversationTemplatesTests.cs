@@ -16,23 +16,79 @@ public sealed class ConversationTemplatesTests
         var human = v1.System.Replace("user", "human", StringComparison.Ordinal);
         Assert.Equal(v1 with { Name = "llava_v1", System = human }, ConversationTemplates.Get("llava_v1"));
         Assert.Equal(
-            v1 with { System = human, UserRole = "User", AssistantRole = "Assistant" },
+            v1 with { System = human, UserRole = "User", AssistantRole = "Assistant", Dialect = TemplateDialect.Itrex },
             ConversationTemplates.Get("v1", TemplateDialect.Itrex));
         var mmtag = ConversationTemplates.Get("v1_mmtag");
         Assert.Contains("using natural language.The visual content", mmtag.System, StringComparison.Ordinal);
         Assert.EndsWith("<Image>visual content</Image>.", mmtag.System, StringComparison.Ordinal);
         var plain = ConversationTemplates.Get("plain");
         Assert.Equal(("", "\n", null, SeparatorStyle.Plain), (plain.System, plain.Separator, plain.Separator2, plain.Style));
-        Assert.Equal(plain, ConversationTemplates.Get("plain", TemplateDialect.Itrex));
+        Assert.Equal(plain with { Dialect = TemplateDialect.Itrex }, ConversationTemplates.Get("plain", TemplateDialect.Itrex));
+    }
+
+    /// <summary>What upstream's get_prompt gives for Q1, A1, Q2 and an open answer, written out from the registry by hand.</summary>
+    [Theory]
+    [InlineData("llava_v0", "{human}###Human: Q1###Assistant: A1###Human: Q2###Assistant:")]
+    [InlineData("v0_mmtag", "{visual}###Human: Q1###Assistant: A1###Human: Q2###Assistant:")]
+    [InlineData("v1", "{user} USER: Q1 ASSISTANT: A1</s>USER: Q2 ASSISTANT:")]
+    [InlineData("llama_2", "[INST] <<SYS>>\n{llama}\n<</SYS>>\n\nQ1 [/INST] A1 </s><s>[INST] Q2 [/INST]")]
+    [InlineData("llava_llama_2", "[INST] <<SYS>>\n{language}\n<</SYS>>\n\nQ1 [/INST] A1 </s><s>[INST] Q2 [/INST]")]
+    [InlineData("mistral_instruct", "[INST] Q1 [/INST] A1 </s>[INST] Q2 [/INST]")]
+    [InlineData("mistral_instruct itrex", "[INST] <<SYS>>\n\n<</SYS>>\n\nQ1 [/INST] A1 </s>[INST] Q2 [/INST]")]
+    [InlineData("mpt", "{mpt}<|im_end|><|im_start|>user\nQ1<|im_end|><|im_start|>assistant\nA1<|im_end|><|im_start|>user\nQ2<|im_end|><|im_start|>assistant\n")]
+    [InlineData("chatml_direct", "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\nQ1<|im_end|><|im_start|>assistant\nA1<|im_end|><|im_start|>user\nQ2<|im_end|><|im_start|>assistant\n")]
+    [InlineData("plain", "Q1\nA1\nQ2\n")]
+    public void Prompts_are_joined_as_the_recipe_joins_them(string name, string expected)
+    {
+        var parts = name.Split(' ');
+        var template = ConversationTemplates.Get(parts[0], parts.Length > 1 ? TemplateDialect.Itrex : TemplateDialect.Upstream);
+        var text = PromptText.Join(template, [new("human", "Q1"), new("gpt", "A1"), new("human", "Q2"), new("gpt", "")]).Text;
+        string whole = expected.Replace("{human}", TemplateTexts.CuriousHuman, StringComparison.Ordinal)
+            .Replace("{user}", TemplateTexts.CuriousUser, StringComparison.Ordinal)
+            .Replace("{visual}", TemplateTexts.VisualContent, StringComparison.Ordinal)
+            .Replace("{llama}", TemplateTexts.Llama2, StringComparison.Ordinal)
+            .Replace("{language}", TemplateTexts.LanguageAndVision, StringComparison.Ordinal)
+            .Replace("{mpt}", TemplateTexts.Mpt, StringComparison.Ordinal);
+        Assert.Equal(whole, text);
+    }
+
+    [Fact]
+    public void The_first_answer_of_the_oldest_template_is_an_example()
+    {
+        var template = ConversationTemplates.Get("default");
+        Assert.Equal(template with { Name = "v0" }, ConversationTemplates.Get("v0"));
+        Assert.Equal(["human", "gpt"], template.Examples.Select(e => e.From));
+        Assert.EndsWith("economic and social instability.\n", template.Examples[1].Value, StringComparison.Ordinal);
+        Assert.Contains("while being safe.  Your answers", ConversationTemplates.Get("llama_2").System, StringComparison.Ordinal);
+        Assert.Contains("\n\nIf a question", ConversationTemplates.Get("llama_2").System, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Versions_choose_templates_as_upstream_does()
+    {
+        Assert.Equal("vicuna_v1", ConversationTemplates.ForVersion("v0").Name);
+        Assert.Equal("vicuna_v1", ConversationTemplates.ForVersion("v0.5").Name);
+        Assert.Equal("plain", ConversationTemplates.ForVersion("plain").Name);
+        Assert.Throws<UserErrorException>(() => ConversationTemplates.ForVersion("V1"));
+    }
+
+    [Fact]
+    public void A_system_text_keeps_the_formats_opening()
+    {
+        Assert.Equal("<|im_start|>system\nBe brief.", ConversationTemplates.Get("mpt").WithSystem("Be brief.").System);
+        Assert.Equal("Be brief.", ConversationTemplates.Get("v1").WithSystem("Be brief.").System);
+        Assert.Equal("", ConversationTemplates.Get("plain").WithSystem("Be brief.").System);
     }
 
     [Fact]
     public void An_unknown_name_is_answered_with_the_known_ones()
     {
-        var error = Assert.Throws<UserErrorException>(() => ConversationTemplates.Get("mpt"));
+        var error = Assert.Throws<UserErrorException>(() => ConversationTemplates.Get("mtp"));
         Assert.Equal(
-            "conversation template \"mpt\" is not known; known are llava_v1, plain, v0_plain, v1, v1_mmtag, vicuna_v1", error.Message);
+            "conversation template \"mtp\" is not known; known are chatml_direct, default, llama_2, llava_llama_2, llava_v0, llava_v1, "
+            + "mistral_direct, mistral_instruct, mpt, plain, v0, v0_mmtag, v0_plain, v1, v1_mmtag, vicuna_v1",
+            error.Message);
         error = Assert.Throws<UserErrorException>(() => ConversationTemplates.Get("vicuna_v1", TemplateDialect.Itrex));
-        Assert.Equal("conversation template \"vicuna_v1\" is not known; known are plain, v1", error.Message);
+        Assert.Equal("conversation template \"vicuna_v1\" is not known; known are mistral_instruct, mpt_oh, plain, v1", error.Message);
     }
 }

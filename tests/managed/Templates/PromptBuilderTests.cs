@@ -9,58 +9,11 @@ public sealed class PromptBuilderTests
 {
     private const int Newline = 3 + '\n';
 
-    private static readonly string[] Questions =
-    [
-        "What is in the picture?", "two  spaces", "naïve café 東京 🙂", "ends with space ", "a\nb", " lead", "10 of 300", "x",
-        "USER: and ASSISTANT", "It says <s> here",
-    ];
-
     private static readonly string[] Answers =
     [
         "A red circle left of a blue square.", "Yes", "\nnewline first", "  spaces first", "trailing space ", "東京", "1,000",
         "a\n\nb", "No.", "<s>",
     ];
-
-    [Theory]
-    [InlineData("v1", TemplateDialect.Upstream, true)]
-    [InlineData("v1", TemplateDialect.Upstream, false)]
-    [InlineData("llava_v1", TemplateDialect.Upstream, false)]
-    [InlineData("v1_mmtag", TemplateDialect.Upstream, true)]
-    [InlineData("v1", TemplateDialect.Itrex, true)]
-    [InlineData("v1", TemplateDialect.Itrex, false)]
-    public void V1_equals_the_recipe_wherever_the_recipe_finds_no_mismatch(string name, TemplateDialect dialect, bool legacy)
-    {
-        var template = ConversationTemplates.Get(name, dialect);
-        var random = new Random(3);
-        var (compared, mismatches) = (0, 0);
-        foreach (var model in new[] { "small", "large" })
-        {
-            var tokenizer = TokenizerGolden.Load(model, legacy);
-            var recipe = new RecipeReference(tokenizer);
-            for (var trial = 0; trial < 120; trial++)
-            {
-                var hasImage = random.Next(3) > 0;
-                var turns = RandomTurns(random, 1 + random.Next(4), hasImage);
-                var sample = PromptBuilder.Build(template, tokenizer, new Sample(null, hasImage ? "a.png" : null, turns), trial);
-                var placed = hasImage ? [.. turns.Select(t => Place(template, t))] : turns;
-                var expected = recipe.V1(template, placed, hasImage, correction: dialect == TemplateDialect.Upstream);
-                Assert.Equal(expected.Ids, sample.InputIds);
-                if (expected.Mismatch)
-                {
-                    mismatches++;
-                    continue;
-                }
-
-                Assert.Equal(expected.Labels, sample.Labels);
-                compared++;
-            }
-        }
-
-        // The recipe's -1 assumes that "▁USER" is one token longer than "USER"; where a vocabulary breaks that, the
-        // recipe drops the sample. A legacy tokenizer always begins anew, and nothing is dropped.
-        Assert.True(compared >= 40, $"{compared} compared, {mismatches} mismatches");
-        Assert.True(!legacy || mismatches == 0, $"{mismatches} mismatches");
-    }
 
     [Theory]
     [InlineData(true)]
@@ -73,9 +26,9 @@ public sealed class PromptBuilderTests
         {
             Turn[] turns = [new("human", "Describe.\n<image>"), new("gpt", answer)];
             var sample = PromptBuilder.Build(template, tokenizer, new Sample("1", "a.png", turns), 0);
-            var (ids, labels) = new RecipeReference(tokenizer).Plain(turns);
-            Assert.Equal(ids, sample.InputIds);
-            Assert.Equal(labels, sample.Labels);
+            var expected = new RecipeReference(tokenizer).Run(template, turns, hasImage: true);
+            Assert.Equal(expected.Ids, sample.InputIds);
+            Assert.Equal(expected.Labels, sample.Labels);
             Assert.Equal([1, -200], sample.InputIds[..2]);
             Assert.Equal(Newline, sample.InputIds[^1]);
             Assert.Equal([-100, -100], sample.Labels[..2]);
@@ -120,7 +73,7 @@ public sealed class PromptBuilderTests
         Assert.NotEqual(legacy, modern);
 
         int[] Build(bool legacy) => PromptBuilder.Build(
-            ConversationTemplates.Get("v1"), TokenizerGolden.Load("small", legacy), new Sample(null, null, turns), 0).InputIds;
+            ConversationTemplates.Get("v1"), TokenizerGolden.Load("small", legacy), new Sample(null, (string?)null, turns), 0).InputIds;
     }
 
     [Fact]
@@ -128,7 +81,7 @@ public sealed class PromptBuilderTests
     {
         var tokenizer = TokenizerGolden.Load("small");
         Turn[] turns = [new("human", "say ASSISTANT: now"), new("gpt", "x</s>y"), new("human", ""), new("gpt", "z"), new("human", "left over")];
-        var sample = PromptBuilder.Build(ConversationTemplates.Get("v1"), tokenizer, new Sample(null, null, turns), 0);
+        var sample = PromptBuilder.Build(ConversationTemplates.Get("v1"), tokenizer, new Sample(null, (string?)null, turns), 0);
         int[] expected = [.. tokenizer.Encode("x"), 2, .. tokenizer.Encode("y"), 2, .. tokenizer.Encode("z"), 2];
         Assert.Equal(expected, sample.Labels.Where(l => l != -100));
     }
@@ -149,7 +102,7 @@ public sealed class PromptBuilderTests
     {
         var tokenizer = TokenizerGolden.Load("small");
         Turn[] turns = [new("human", "What does <image> mean?"), new("gpt", "A mark.")];
-        var sample = PromptBuilder.Build(ConversationTemplates.Get("v1"), tokenizer, new Sample(null, null, turns), 0);
+        var sample = PromptBuilder.Build(ConversationTemplates.Get("v1"), tokenizer, new Sample(null, (string?)null, turns), 0);
         Assert.DoesNotContain(-200, sample.InputIds);
         Assert.Contains("What does <image> mean?", tokenizer.Decode(sample.InputIds), StringComparison.Ordinal);
     }
@@ -160,8 +113,8 @@ public sealed class PromptBuilderTests
         var tokenizer = TokenizerGolden.Load("small");
         var template = ConversationTemplates.Get("v1");
         Turn[] rest = [new("human", "a"), new("gpt", "b")];
-        var with = PromptBuilder.Build(template, tokenizer, new Sample(null, null, [new("gpt", "hello"), .. rest]), 0);
-        var without = PromptBuilder.Build(template, tokenizer, new Sample(null, null, rest), 0);
+        var with = PromptBuilder.Build(template, tokenizer, new Sample(null, (string?)null, [new("gpt", "hello"), .. rest]), 0);
+        var without = PromptBuilder.Build(template, tokenizer, new Sample(null, (string?)null, rest), 0);
         Assert.Equal(without.InputIds, with.InputIds);
         Assert.Equal(without.Labels, with.Labels);
     }
@@ -172,6 +125,7 @@ public sealed class PromptBuilderTests
     [InlineData("v1", "human", "sample 7: nothing of it would be trained")]
     [InlineData("v1", "human human", "sample 7: turn 1 is from \"human\" where \"gpt\" must speak")]
     [InlineData("v1", "gpt gpt human", "sample 7: turn 1 is from \"gpt\" where \"human\" must speak")]
+    [InlineData("v1", "human system gpt", "sample 7: a turn from \"system\" stands behind others")]
     [InlineData("v1", "human gpt gpt", "sample 7: turn 2 is from \"gpt\" where \"human\" must speak")]
     [InlineData("v1", "human assistant", "sample 7: a turn is from \"assistant\"; known are \"human\" and \"gpt\"")]
     [InlineData("plain", "human gpt human gpt", "sample 7: 4 turns; template \"plain\" takes a question and a caption")]
@@ -191,10 +145,10 @@ public sealed class PromptBuilderTests
         Turn[] twice = [new("human", "<image>a"), new("gpt", "b"), new("human", "<image>c"), new("gpt", "d")];
         var error = Assert.Throws<UserErrorException>(() => PromptBuilder.Build(
             ConversationTemplates.Get("v1"), tokenizer, new Sample(null, "a.png", twice), 3));
-        Assert.Equal("sample 3: 2 turns contain <image>, but a sample has one image; keep one <image>", error.Message);
+        Assert.Equal("sample 3: 2 turns contain <image>, but the sample has one image; keep one <image>", error.Message);
         Turn[] text = [new("human", "<image>a"), new("gpt", "b")];
         error = Assert.Throws<UserErrorException>(() => PromptBuilder.Build(
-            ConversationTemplates.Get("plain"), tokenizer, new Sample(null, null, text), 3));
+            ConversationTemplates.Get("plain"), tokenizer, new Sample(null, (string?)null, text), 3));
         Assert.Equal("sample 3: no image; template \"plain\" takes captions of images", error.Message);
         var gpt = PromptBuilder.Build(
             ConversationTemplates.Get("v1"), tokenizer, new Sample(null, "a.png", [new("human", "a"), new("gpt", "b <image>")]), 0);
@@ -224,18 +178,4 @@ public sealed class PromptBuilderTests
     }
 
     private static Turn Place(ConversationTemplate template, Turn turn) => PromptText.PlaceImage(template, turn);
-
-    private static List<Turn> RandomTurns(Random random, int rounds, bool hasImage)
-    {
-        var turns = new List<Turn>();
-        for (var i = 0; i < rounds; i++)
-        {
-            var question = Questions[random.Next(Questions.Length)];
-            var mark = hasImage && i == 0;
-            turns.Add(new("human", mark ? random.Next(2) == 0 ? $"<image>\n{question}" : $"{question}\n<image>" : question));
-            turns.Add(new("gpt", Answers[random.Next(Answers.Length)]));
-        }
-
-        return turns;
-    }
 }

@@ -150,7 +150,7 @@ public sealed class LlavaTokenizerTests
         ExpectLine(() => LlavaTokenizer.Load(folder.Path), "tokenizer.model: no such file; give a model folder");
         ExpectLine(() => LlavaTokenizer.Load(Path.Combine(folder.Path, "x.model")), "x.model: no such file");
         folder.Write("tokenizer.json", "{}");
-        ExpectLine(() => LlavaTokenizer.Load(folder.Path), "tokenizer.json alone is not enough");
+        ExpectLine(() => LlavaTokenizer.Load(folder.Path), "tokenizer.json: this tokenizer has no \"model\"");
         folder.Write("tokenizer.model", "");
         ExpectLine(() => LlavaTokenizer.Load(folder.Path), "has no pieces");
         folder.Write("tokenizer.model", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 499723\n");

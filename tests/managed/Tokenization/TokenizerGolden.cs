@@ -16,6 +16,11 @@ internal static class TokenizerGolden
     public static LlavaTokenizer Load(string name, bool legacy = true) =>
         LlavaTokenizer.FromBytes(ModelBytes(name), legacy);
 
+    /// <summary>A byte-level BPE that Hugging Face's tokenizers trained: llama3, qwen or gpt2 (tests/peer/make_tokenizers).</summary>
+    public static LlavaTokenizer LoadByteLevel(string name) => LlavaTokenizer.Load(Path.Combine(Folder(), "Golden", name + ".json"));
+
+    public static string[] ByteLevelLines() => File.ReadAllLines(Path.Combine(Folder(), "Golden", "bytelevel.jsonl"));
+
     public static string[] EncodeLines() => File.ReadAllLines(Path.Combine(Folder(), "Golden", "sentencepiece.jsonl"));
 
     private static string Folder([CallerFilePath] string path = "") => Path.GetDirectoryName(path)!;

@@ -8,7 +8,7 @@ public sealed class BatchBuilderTests
 {
     private const int X = TokenizedSample.IgnoredLabel, Image = -200;
 
-    private static PreparedSample Sample(int[] ids, int[] labels, float[]? pixels = null) => new(0, "sample 0", new(ids, labels), pixels);
+    private static PreparedSample Sample(int[] ids, int[] labels, params float[][] images) => new(0, "sample 0", new(ids, labels), images);
 
     private static BatchLayout Build(int maxLength, params PreparedSample[] samples) => new BatchBuilder(3, maxLength).Build(samples);
 
@@ -107,6 +107,20 @@ public sealed class BatchBuilderTests
         var batch = Build(100, Sample([1, 5], [X, 5], [0.5f]));
         Assert.Equal([1, 5], batch.Tokens);
         Assert.Empty(batch.Pixels);
+    }
+
+    [Fact]
+    public void Several_images_go_to_their_marks_in_order()
+    {
+        var batch = Build(100, Sample([1, Image, 7, Image, 8], [X, X, 7, X, 8], [0.5f], [0.25f]), Sample([Image, 3], [X, 3], [0.125f]));
+        Assert.Equal([1, 0, 0, 0, 7, 0, 0, 0, 8, 0, 0, 0, 3], batch.Tokens);
+        Assert.Equal([1, 2, 3, 5, 6, 7, 9, 10, 11], batch.ImageSlots);
+        Assert.Equal([0.5f, 0.25f, 0.125f], batch.Pixels);
+
+        // The second image lies past the cut: it costs nothing, and the first is whole.
+        batch = Build(5, Sample([1, Image, 7, Image, 8], [X, X, 7, X, 8], [0.5f], [0.25f]));
+        Assert.Equal([1, 2, 3], batch.ImageSlots);
+        Assert.Equal([0.5f], batch.Pixels);
     }
 
     [Fact]
