@@ -58,6 +58,24 @@ void zero(const View& out) {
   }
 }
 
+void multiply_by_libtorch(const Product& product, const View& out, const View& a, const View& b,
+                          Accumulate accumulate) {
+  const Tensor out_tensor = borrow(out, false);
+  const Tensor a_tensor = borrow(a, product.transpose_a);
+  const Tensor b_tensor = borrow(b, product.transpose_b);
+  const AOTITorchError error =
+      accumulate == Accumulate::kYes
+          ? aoti_torch_cpu_addmm_out(out_tensor.get(), out_tensor.get(), a_tensor.get(),
+                                     b_tensor.get(), 1.0, 1.0)
+          : aoti_torch_cpu_mm_out(out_tensor.get(), a_tensor.get(), b_tensor.get());
+  if (error != 0) {
+    fail(LLV_DEVICE,
+         "%s failed in libtorch (status %d): m %" PRId64 ", n %" PRId64 ", k %" PRId64
+         "; its reason is on stderr",
+         product.name, error, product.m, product.n, product.k);
+  }
+}
+
 void multiply(const Product& product, const View& out, const View& a, const View& b,
               Accumulate accumulate) {
   check_view(product.name, "out", out);
@@ -88,20 +106,7 @@ void multiply(const Product& product, const View& out, const View& a, const View
           .accumulate = accumulate == Accumulate::kYes});
     return;
   }
-  const Tensor out_tensor = borrow(out, false);
-  const Tensor a_tensor = borrow(a, product.transpose_a);
-  const Tensor b_tensor = borrow(b, product.transpose_b);
-  const AOTITorchError error =
-      accumulate == Accumulate::kYes
-          ? aoti_torch_cpu_addmm_out(out_tensor.get(), out_tensor.get(), a_tensor.get(),
-                                     b_tensor.get(), 1.0, 1.0)
-          : aoti_torch_cpu_mm_out(out_tensor.get(), a_tensor.get(), b_tensor.get());
-  if (error != 0) {
-    fail(LLV_DEVICE,
-         "%s failed in libtorch (status %d): m %" PRId64 ", n %" PRId64 ", k %" PRId64
-         "; its reason is on stderr",
-         product.name, error, product.m, product.n, product.k);
-  }
+  multiply_by_libtorch(product, out, a, b, accumulate);
 }
 
 }  // namespace
@@ -134,6 +139,17 @@ void matmul_tn(View out, View a, View b, Accumulate accumulate) {
             .transpose_a = true,
             .transpose_b = false},
            out, a, b, accumulate);
+}
+
+void matmul_by_libtorch(View out, View a, bool transpose_a, View b, bool transpose_b,
+                        Accumulate accumulate) {
+  const Product product{.name = "matmul_by_libtorch",
+                        .m = out.rows,
+                        .n = out.cols,
+                        .k = transpose_a ? a.rows : a.cols,
+                        .transpose_a = transpose_a,
+                        .transpose_b = transpose_b};
+  multiply_by_libtorch(product, out, a, b, accumulate);
 }
 
 }  // namespace llavasharp::core

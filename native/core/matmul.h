@@ -18,4 +18,9 @@ void matmul_nn(View out, View a, View b, Accumulate accumulate = Accumulate::kNo
 // out[m,n] (+)= a[k,m]ᵀ · b[k,n]: a linear layer's weight gradient, dW += dyᵀ x.
 void matmul_tn(View out, View a, View b, Accumulate accumulate = Accumulate::kNo);
 
+// The same by libtorch's matrix library whatever the machine: what ours is measured against.
+// out[m,n] (+)= a · b, a stored [k,m] where transposed, b stored [n,k] where transposed.
+void matmul_by_libtorch(View out, View a, bool transpose_a, View b, bool transpose_b,
+                        Accumulate accumulate = Accumulate::kNo);
+
 }  // namespace llavasharp::core
