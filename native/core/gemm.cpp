@@ -1,10 +1,12 @@
-// Both operands are first packed, in parallel, into the order in which the tile product reads them:
-// the left one in strips of six rows, the right one in panels of four vectors, both along k. Chunks
-// of each are small enough to stay in the shared cache between packing and use. Then threads take
-// blocks of the output.
+// The right operand is first packed, in parallel, into the order in which the tile product reads
+// it: panels of four vectors along k. The left one is read where it lies, six rows at a time;
+// stored transposed, it is packed too, in strips of six. A pass goes over a part of k, and over
+// chunks of each operand that are small enough to stay in the shared cache between packing and use,
+// so that each is packed once. Within a chunk threads take blocks of the output.
 #include "core/gemm.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/parallel.h"
 #include "core/scratch.h"
@@ -18,59 +20,100 @@
 HWY_BEFORE_NAMESPACE();
 namespace llavasharp::core::HWY_NAMESPACE {
 
-constexpr int64_t kChunkFloats = 1024 * 1024;  // Of a packed operand.
-constexpr int64_t kDepth = 768;                // Of k: a panel this deep stays in the second cache.
-constexpr int64_t kBlockStrips = 8;            // An output block of a task, in strips by panels.
+// A pass over k: a panel this deep and a block of strips stay in the second cache together.
+constexpr int64_t kDepth = 1024;
+constexpr int64_t kLeftFloats =
+    3 * 1024 * 1024;  // Of packed operands, which the third cache holds.
+constexpr int64_t kRightFloats = 1024 * 1024;
+constexpr int64_t kBlockStrips = 8;  // An output block of a task, in strips by panels.
 constexpr int64_t kBlockPanels = 8;
 
 HWY_INLINE int64_t PanelWidth() {
   return kPanel * LaneCount();
 }
 
-// Packs `count` rows of width `width` of the operand, from `first` on, as [count/width][k][width].
-// Along k or across it: `rows_are_k` says which way the operand is stored.
-HWY_INLINE void PackOperand(float* to, const View& from, bool rows_are_k, int64_t first,
-                            int64_t count, int64_t width) {
-  const int64_t k = rows_are_k ? from.rows : from.cols;
-  const int64_t parts = (count + width - 1) / width;
+// A part of an operand: `count` rows (or columns) from `first` on, over `depth` of k from `step`.
+struct Piece {
+  const View& from;
+  bool rows_are_k;
+  int64_t first, count;
+  int64_t step, depth;
+};
+
+// [count/width][depth][width], the last part padded with zeros.
+HWY_INLINE void PackPiece(float* to, const Piece& piece, int64_t width) {
+  const View& from = piece.from;
+  const int64_t parts = (piece.count + width - 1) / width;
   core::parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) {
-      const Tile tile{to + part * width * k, width};
-      const int64_t at = first + part * width;
-      const int64_t used = std::min(width, first + count - at);
-      if (rows_are_k) {
-        PackColumns(tile, from.f32() + at, from.stride, k, used);
+      const Tile tile{to + part * width * piece.depth, width};
+      const int64_t at = piece.first + part * width;
+      const int64_t used = std::min(width, piece.first + piece.count - at);
+      if (piece.rows_are_k) {
+        PackColumns(tile, from.row(piece.step) + at, from.stride, piece.depth, used);
       } else {
-        PackTransposed(tile, from.row(at), from.stride, used, k);
+        PackTransposed(tile, from.row(at) + piece.step, from.stride, used, piece.depth);
       }
     }
   });
 }
 
-// A chunk of the output and its packed operands.
+// Strips of six along k: a row of the operand is read once, and its sixes go to all strips.
+HWY_INLINE void PackStrips(float* to, const Piece& piece) {
+  if (!piece.rows_are_k) {
+    PackPiece(to, piece, kStrip);
+    return;
+  }
+  const int64_t whole = piece.count / kStrip;
+  core::parallel_for(piece.depth, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const float* in = piece.from.row(piece.step + row) + piece.first;
+      float* out = to + row * kStrip;
+      for (int64_t strip = 0; strip < whole; ++strip) {
+        std::memcpy(out + strip * kStrip * piece.depth, in + strip * kStrip,
+                    kStrip * sizeof(float));
+      }
+      if (const int64_t left = piece.count - whole * kStrip; left > 0) {
+        float* last = out + whole * kStrip * piece.depth;
+        std::copy_n(in + whole * kStrip, left, last);
+        std::fill(last + left, last + kStrip, 0.0F);
+      }
+    }
+  });
+}
+
+// A chunk of the output and its operands. Rows of the left one are read in place up to
+// `packed_from`, and from strips after it.
 struct Chunk {
   View out;
-  const float* left;   // [strips][k][6]
-  const float* right;  // [panels][k][width]
+  View rows;            // [m, k]
+  int64_t packed_from;  // A multiple of six.
+  const float* strips;  // [strips][k][6]
+  const float* right;   // [panels][k][width]
   int64_t k;
   bool accumulate;
 };
 
-// Six rows by one panel, at the output's edge: through a buffer, so that nothing past it is
+// Six rows by up to a panel: whole, or through a buffer, so that nothing past the output's edge is
 // touched.
-HWY_INLINE void EdgeTile(const Chunk& chunk, int64_t row, int64_t col, Tile left, Tile right,
-                         int64_t depth, bool accumulate) {
-  HWY_ALIGN float buffer[kStrip * kPanel * hn::MaxLanes(Floats())];
+template <Left kLeft>
+HWY_INLINE void MultiplyTile(const Chunk& chunk, int64_t row, int64_t col, Tile left, Tile right) {
   const int64_t width = PanelWidth();
+  if (row + kStrip <= chunk.out.rows && col + width <= chunk.out.cols) {
+    MultiplyPanel<kPanel, kLeft>({chunk.out.row(row) + col, chunk.out.stride}, left, right, chunk.k,
+                                 chunk.accumulate);
+    return;
+  }
+  HWY_ALIGN float buffer[kStrip * kPanel * hn::MaxLanes(Floats())];
   const int64_t rows = std::min(kStrip, chunk.out.rows - row);
   const int64_t cols = std::min(width, chunk.out.cols - col);
   const int64_t vectors = RoundUp(cols, LaneCount()) / LaneCount();
-  MultiplyStrip<Left::kColumns>({buffer, width}, left, right, depth, vectors, false);
+  MultiplyStrip<kLeft>({buffer, width}, left, right, chunk.k, vectors, false);
   for (int64_t i = 0; i < rows; ++i) {
     float* out = chunk.out.row(row + i) + col;
     for (int64_t at = 0; at < cols; at += LaneCount()) {
       auto sum = hn::Load(Floats(), buffer + i * width + at);
-      if (accumulate) {
+      if (chunk.accumulate) {
         sum = hn::Add(LoadUpTo(out + at, cols - at), sum);
       }
       StoreUpTo(sum, out + at, cols - at);
@@ -84,19 +127,16 @@ HWY_INLINE void MultiplyBlock(const Chunk& chunk, int64_t strip, int64_t panel) 
   const int64_t last_row = std::min(chunk.out.rows, (strip + kBlockStrips) * kStrip);
   const int64_t last_col = std::min(chunk.out.cols, (panel + kBlockPanels) * width);
   for (int64_t col = panel * width; col < last_col; col += width) {
-    for (int64_t step = 0; step < chunk.k; step += kDepth) {
-      const int64_t depth = std::min(kDepth, chunk.k - step);
-      const bool accumulate = chunk.accumulate || step > 0;
-      // The tile product only reads its operands.
-      const Tile right{const_cast<float*>(chunk.right) + col * chunk.k + step * width, width};
-      for (int64_t row = strip * kStrip; row < last_row; row += kStrip) {
-        const Tile left{const_cast<float*>(chunk.left) + row * chunk.k + step * kStrip, kStrip};
-        if (row + kStrip <= chunk.out.rows && col + width <= chunk.out.cols) {
-          MultiplyPanel<kPanel, Left::kColumns>({chunk.out.row(row) + col, chunk.out.stride}, left,
-                                                right, depth, accumulate);
-        } else {
-          EdgeTile(chunk, row, col, left, right, depth, accumulate);
-        }
+    // The tile product only reads its operands.
+    const Tile right{const_cast<float*>(chunk.right) + col * chunk.k, width};
+    for (int64_t row = strip * kStrip; row < last_row; row += kStrip) {
+      if (row < chunk.packed_from) {
+        const Tile left{chunk.rows.row(row), chunk.rows.stride};
+        MultiplyTile<Left::kRows>(chunk, row, col, left, right);
+      } else {
+        const Tile left{const_cast<float*>(chunk.strips) + (row - chunk.packed_from) * chunk.k,
+                        kStrip};
+        MultiplyTile<Left::kColumns>(chunk, row, col, left, right);
       }
     }
   }
@@ -116,25 +156,37 @@ void Gemm(const GemmCall& call) {
   const View& out = call.out;
   const int64_t k = call.transpose_a ? call.a.rows : call.a.cols;
   const int64_t width = PanelWidth();
-  // Whole strips and panels, one at least.
-  const int64_t chunk_rows = std::max(kStrip, kChunkFloats / k / kStrip * kStrip);
-  const int64_t chunk_cols = std::max(width, kChunkFloats / k / width * width);
-  float* left = thread_scratch(Scratch::kLeft, RoundUp(std::min(chunk_rows, out.rows), kStrip) * k);
+  const int64_t steps = (k + kDepth - 1) / kDepth;
+  const int64_t most = (k + steps - 1) / steps;  // Passes of about equal depth.
+  // Whole strips and panels.
+  const int64_t chunk_rows = kLeftFloats / most / kStrip * kStrip;
+  const int64_t chunk_cols = kRightFloats / most / width * width;
+  const bool in_place = !call.transpose_a;  // Then only the last rows are packed.
+  const int64_t strips = in_place ? kStrip : RoundUp(std::min(chunk_rows, out.rows), kStrip);
+  float* left = thread_scratch(Scratch::kLeft, strips * most);
   float* right =
-      thread_scratch(Scratch::kRight, RoundUp(std::min(chunk_cols, out.cols), width) * k);
-  for (int64_t row = 0; row < out.rows; row += chunk_rows) {
-    const int64_t rows = std::min(chunk_rows, out.rows - row);
-    PackOperand(left, call.a, call.transpose_a, row, rows, kStrip);
-    for (int64_t col = 0; col < out.cols; col += chunk_cols) {
-      const int64_t cols = std::min(chunk_cols, out.cols - col);
-      if (row == 0 || cols < out.cols) {  // One chunk for all columns stays packed.
-        PackOperand(right, call.b, !call.transpose_b, col, cols, width);
+      thread_scratch(Scratch::kRight, RoundUp(std::min(chunk_cols, out.cols), width) * most);
+  for (int64_t step = 0; step < k; step += most) {
+    const int64_t depth = std::min(most, k - step);
+    for (int64_t row = 0; row < out.rows; row += chunk_rows) {
+      const int64_t rows = std::min(chunk_rows, out.rows - row);
+      const int64_t packed_from = in_place ? rows / kStrip * kStrip : 0;
+      PackStrips(left,
+                 {call.a, call.transpose_a, row + packed_from, rows - packed_from, step, depth});
+      for (int64_t col = 0; col < out.cols; col += chunk_cols) {
+        const int64_t cols = std::min(chunk_cols, out.cols - col);
+        if (row == 0 || cols < out.cols) {  // One chunk for all columns stays packed.
+          PackPiece(right, {call.b, !call.transpose_b, col, cols, step, depth}, width);
+        }
+        MultiplyChunk(
+            {.out = out.row_range(row, rows).col_range(col, cols),
+             .rows = in_place ? call.a.row_range(row, rows).col_range(step, depth) : View{},
+             .packed_from = packed_from,
+             .strips = left,
+             .right = right,
+             .k = depth,
+             .accumulate = call.accumulate || step > 0});
       }
-      MultiplyChunk({.out = out.row_range(row, rows).col_range(col, cols),
-                     .left = left,
-                     .right = right,
-                     .k = k,
-                     .accumulate = call.accumulate});
     }
   }
 }
