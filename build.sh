@@ -21,7 +21,8 @@ usage: ./build.sh VERB [ARGUMENTS]
   test [FILTER]      run every test, or those whose test class or native suite contains FILTER
   test asan|tsan|debug [FILTER]   the native tests under that preset
   bench [NAME ARGS]  run every benchmark of the engine, or one with its own arguments: ./build.sh bench kernels
-  bench images       JPEG to pixels on one core, beside Pillow and CLIPImageProcessor where $LLAVASHARP_PEER has them
+  bench peers        a training step beside TorchSharp's and Hugging Face's: [--runs N] [--stage S] [--size tiny|small]
+  bench images       JPEG to pixels on one core, beside Pillow where $LLAVASHARP_PEER has it
   soak [KILLS STEPS] kill runs with SIGKILL at random moments, resume them, compare bytes (default 20 kills, 200 steps)
   parity DIR...      compare the engine with recorded reference cases
   peer SCRIPT ARGS   run tests/peer/SCRIPT.py with $LLAVASHARP_PEER (default python3)
@@ -136,11 +137,19 @@ bench_images() {
   run_cli bench images "$@"
 }
 
+# Ours, TorchSharp's and Hugging Face's training step in turn: first the TorchSharp model is held to the engine's loss.
+bench_peers() {
+  verb_native release
+  say "managed"
+  dotnet build tests/bench -c Release -v q -nodeReuse:false >&2
+  dotnet run --project tests/bench -c Release --no-build -- check --size tiny >&2
+  exec dotnet run --project tests/bench -c Release --no-build -- peers "$@"
+}
+
 verb_bench() {
-  if [[ ${1:-} == images ]]; then
-    shift
-    bench_images "$@"
-  fi
+  case ${1:-} in
+    images | peers) "bench_$1" "${@:2}" ;;
+  esac
   verb_native release
   local binaries=() binary name
   for binary in build/release/bench/bench_*; do
