@@ -47,8 +47,8 @@ internal static class App
     /// <returns>The verbs.</returns>
     internal static IReadOnlyList<Verb> Verbs(Shell shell) =>
         [
-            DemoCommand.Create(shell), TrainCommand.Create(shell), GenerateCommand.Create(shell), ParityCommand.Create(shell),
-            BenchCommand.Create(shell),
+            DemoCommand.Create(shell), TrainCommand.Create(shell), GenerateCommand.Create(shell), MergeLoraCommand.Create(shell),
+            ConvertCommand.Create(shell), ParityCommand.Create(shell), BenchCommand.Create(shell),
         ];
 
     private static int Invoke(string[] arguments, Shell shell)

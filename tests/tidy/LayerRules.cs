@@ -21,7 +21,7 @@ public static partial class LayerRules
 
     // Inside the library: what reads files and makes tensors knows nothing of what trains.
     private static readonly string[] Upper = ["Training", "Generation", "Reporting", "Parity", "Demo", "Benchmarks"];
-    private static readonly string[] Lower = ["Data", "Imaging", "Tokenization", "Templates", "Sampling", "Checkpoints"];
+    private static readonly string[] Lower = ["Data", "Imaging", "Tokenization", "Templates", "Sampling", "Checkpoints", "Lora", "Gguf"];
 
     public static IEnumerable<Violation> NativeIncludes(SourceTree tree) =>
         from file in tree.Files

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using LlavaSharp.Generation;
 
 namespace LlavaSharp.Cli.Commands;
@@ -9,11 +11,13 @@ internal static class GenerateCommand
     private const string Help = """
         llavasharp generate --model DIR --prompt TEXT [--image FILE] [flags]
 
-        Asks the model in a Hugging Face LLaVA folder, such as stage 2 of llavasharp train writes, and
-        prints the answer as it comes. The image is made square as the model was trained
-        (image_aspect_ratio in its config.json).
+        Asks the model in a LLaVA folder, transformers' (such as stage 2 of llavasharp train writes) or
+        the original code's, and prints the answer as it comes. The image is made square as the model
+        was trained (image_aspect_ratio in its config.json).
 
           --model DIR            the checkpoint
+          --adapter DIR          a LoRA adapter over it; --model is then its base
+          --vision_tower DIR     the CLIP folder, if config.json names one that is not here
           --prompt TEXT          the question
           --image FILE           a PNG or JPEG; without it the question is text alone
           --template NAME        conversation format [v1]
@@ -21,10 +25,13 @@ internal static class GenerateCommand
           --top_p P              draw from the likeliest tokens whose probabilities reach P [1]
           --max_new_tokens N     longest answer [512]
           --seed N               seed of the draws [0]
+          --json                 print {"input_ids", "output_ids", "text"}; -200 is where the image goes
 
           $ llavasharp generate --model finetune --image cat.jpg --prompt "What is the cat doing?"
 
         """;
+
+    private static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Makes the verb.</summary>
     /// <param name="shell">What it talks to.</param>
@@ -32,6 +39,8 @@ internal static class GenerateCommand
     public static Verb Create(Shell shell)
     {
         var model = new Option<string>("--model") { Required = true };
+        var adapter = new Option<string?>("--adapter");
+        var tower = new Option<string?>("--vision_tower");
         var prompt = new Option<string>("--prompt") { Required = true };
         var image = new Option<string?>("--image");
         var template = new Option<string>("--template") { DefaultValueFactory = _ => "v1" };
@@ -39,20 +48,25 @@ internal static class GenerateCommand
         var topP = Flag.Number("--top_p", 1, 1);
         var longest = Flag.Whole("--max_new_tokens", 512, 1);
         var seed = Flag.Whole("--seed", 0, 0);
-        var command = new Command("generate", "ask about an image") { model, prompt, image, template, temperature, topP, longest, seed };
+        var json = new Option<bool>("--json");
+        var command = new Command("generate", "ask about an image") 
+        {
+            model, adapter, tower, prompt, image, template, temperature, topP, longest, seed, json,
+        };
         command.SetAction(parsed => Run(
             shell,
-            parsed.GetRequiredValue(model),
+            () => new ChatModel(
+                parsed.GetRequiredValue(model), parsed.GetValue(template)!, parsed.GetValue(adapter), parsed.GetValue(tower)),
             parsed.GetRequiredValue(prompt),
             parsed.GetValue(image),
-            parsed.GetValue(template)!,
             new GenerationOptions
             {
                 Temperature = parsed.GetValue(temperature),
                 TopP = Above0(parsed.GetValue(topP)),
                 MaxNewTokens = parsed.GetValue(longest),
                 Seed = parsed.GetValue(seed),
-            }));
+            },
+            parsed.GetValue(json)));
         return new(
             command,
             "answers a question about an image",
@@ -60,9 +74,18 @@ internal static class GenerateCommand
             Help);
     }
 
-    private static int Run(Shell shell, string folder, string prompt, string? image, string template, GenerationOptions options)
+    private static int Run(
+        Shell shell, Func<ChatModel> open, string prompt, string? image, GenerationOptions options, bool json)
     {
-        using var chat = new ChatModel(folder, template);
+        using var chat = open();
+        if (json)
+        {
+            var answer = chat.Complete(prompt, image, options, shell.Cancellation);
+            shell.Out.WriteLine(JsonSerializer.Serialize(
+                new { input_ids = answer.InputIds, output_ids = answer.OutputIds, text = answer.Text }, Json));
+            return ExitCode.Ok;
+        }
+
         chat.Stream(prompt, image, options, shell.Out.Write, shell.Cancellation);
         shell.Out.WriteLine();
         return ExitCode.Ok;

@@ -46,6 +46,17 @@ internal static class AtomicFolder
             Array.ForEach(Directory.GetFiles(target, pattern), File.Delete);
         }
 
+        foreach (string inner in Directory.GetDirectories(temporary))
+        {
+            string place = Path.Combine(target, Path.GetFileName(inner));
+            if (Directory.Exists(place))
+            {
+                Directory.Delete(place, recursive: true);
+            }
+
+            Directory.Move(inner, place);
+        }
+
         foreach (string file in Directory.GetFiles(temporary).OrderBy(f => Path.GetFileName(f) == "config.json"))
         {
             File.Move(file, Path.Combine(target, Path.GetFileName(file)), overwrite: true);

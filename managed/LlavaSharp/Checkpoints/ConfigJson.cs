@@ -1,5 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 
 namespace LlavaSharp.Checkpoints;
 
@@ -127,6 +128,16 @@ internal sealed class ConfigJson
             item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int number)
                 ? number : throw Wrong(field, "a whole number or a list of them"))];
     }
+
+    /// <summary>A field that is a list of strings; empty when it is absent.</summary>
+    internal string[] Texts(string field) => !TryField(field, out JsonElement value)
+        ? []
+        : value.ValueKind == JsonValueKind.Array
+            ? [.. value.EnumerateArray().Select(item => Text(item) ?? throw Wrong(field, "a list of strings"))]
+            : throw Wrong(field, "a list of strings");
+
+    /// <summary>A copy of a field as it stands; null when it is absent or null.</summary>
+    internal JsonNode? Node(string field) => TryField(field, out JsonElement value) ? JsonNode.Parse(value.GetRawText()) : null;
 
     internal bool IsArray(string field) => TryField(field, out JsonElement value) && value.ValueKind == JsonValueKind.Array;
 

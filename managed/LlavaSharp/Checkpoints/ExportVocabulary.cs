@@ -10,7 +10,7 @@ namespace LlavaSharp.Checkpoints;
 /// <param name="Added">Tokens beyond the pieces, by id, without a gap: a tokenizer's ids must follow each other.</param>
 internal sealed record ExportVocabulary(int ImageToken, int PadToken, int Rows, IReadOnlyList<(int Id, string Text)> Added)
 {
-    internal const string ImageText = "<image>", PadText = "<pad>";
+    internal const string ImageText = "<image>", PadText = "<pad>", UnusedPrefix = "<unused_";
     private const int RowMultiple = 64;
 
     internal static ExportVocabulary Plan(LlavaConfig config, LlavaTokenizer tokenizer)
@@ -32,7 +32,7 @@ internal sealed record ExportVocabulary(int ImageToken, int PadToken, int Rows, 
             ? config.PadTokenId.Value : Named(tokenizer, PadText, pieces) ?? Next(names, pieces);
         names[pad] = PadText;
         int last = names.Keys.Max(), rows = config.Text.VocabularySize;
-        var added = Enumerable.Range(pieces, last + 1 - pieces).Select(id => (id, names.GetValueOrDefault(id, $"<unused_{id}>")));
+        var added = Enumerable.Range(pieces, last + 1 - pieces).Select(id => (id, names.GetValueOrDefault(id, $"{UnusedPrefix}{id}>")));
         return new(image, pad, last < rows ? rows : (last + RowMultiple) / RowMultiple * RowMultiple, [.. added]);
     }
 

@@ -28,7 +28,7 @@ public static class HuggingFaceLlavaWriter
     /// <returns>The config as written: with <c>&lt;image&gt;</c>, <c>&lt;pad&gt;</c> and the rows added for them.</returns>
     /// <exception cref="UserErrorException">The layout cannot hold the model, the tokenizer belongs to another one, or the
     /// folder cannot be written.</exception>
-    public static LlavaConfig Write(string folder, HuggingFaceExport export)
+    public static LlavaConfig Write(string folder, ModelExport export)
     {
         if (!CanExport(export.Config, out string? reason))
         {
@@ -46,7 +46,7 @@ public static class HuggingFaceLlavaWriter
         {
             SafetensorsWriter.WriteSharded(temporary, Tensors(export, config), export.ShardBytesMax);
             HuggingFaceTokenizerFiles.Write(temporary, export.Tokenizer, vocabulary, export.ModelMaxLength);
-            WriteJson(temporary, "config.json", ConfigOf(config, export.Type));
+            WriteJson(temporary, "config.json", ConfigOf(config, export));
             WriteJson(temporary, "generation_config.json", GenerationConfigOf(config.Text));
             WriteJson(temporary, "processor_config.json", ProcessorOf(config));
             JsonNode preprocessor = JsonNode.Parse(export.Processor.ToJson())!;
@@ -66,7 +66,7 @@ public static class HuggingFaceLlavaWriter
         ["pad_token_id"] = text.PadId,
     };
 
-    private static List<TensorSource> Tensors(HuggingFaceExport export, LlavaConfig config)
+    private static List<TensorSource> Tensors(ModelExport export, LlavaConfig config)
     {
         var tensors = new List<TensorSource>();
         foreach ((string name, long[] shape) in ParameterTable.Shapes(export.Config))
@@ -83,7 +83,7 @@ public static class HuggingFaceLlavaWriter
 
     /// <summary>A matrix of one row a token, and below it <paramref name="added"/> rows that are the mean of the others:
     /// what LLaVA gives to new tokens, so that none of them is likelier than an ordinary one.</summary>
-    private static TensorSource WithMeanRows(string stored, string name, long[] shape, long added, HuggingFaceExport export) =>
+    private static TensorSource WithMeanRows(string stored, string name, long[] shape, long added, ModelExport export) =>
         new(stored, export.Type, [shape[0] + added, shape[1]], stream =>
         {
             float[] values = ParameterExport.Floats(name, shape, export.Parameters);
@@ -107,11 +107,12 @@ public static class HuggingFaceLlavaWriter
         return [.. sum.Select(total => (float)(total / rows))];
     }
 
-    private static JsonObject ConfigOf(LlavaConfig config, TensorType type)
+    private static JsonObject ConfigOf(LlavaConfig config, ModelExport export)
     {
-        JsonObject text = config.Text.ToJson();
-        text["torch_dtype"] = type.ConfigName();
-        return new()
+        JsonObject text = config.Text.ToJson(), json = [];
+        text["torch_dtype"] = export.Type.ConfigName();
+        export.Fields.CopyTo(json);
+        foreach ((string name, JsonNode? value) in new JsonObject
         {
             ["architectures"] = new JsonArray("LlavaForConditionalGeneration"),
             ["ignore_index"] = -100,
@@ -124,11 +125,16 @@ public static class HuggingFaceLlavaWriter
             ["projector_hidden_act"] = "gelu",
             ["text_config"] = text,
             ["tie_word_embeddings"] = false,
-            ["torch_dtype"] = type.ConfigName(),
+            ["torch_dtype"] = export.Type.ConfigName(),
             ["vision_config"] = config.Vision!.ToJson(),
             ["vision_feature_layer"] = config.FeatureLayer,
             ["vision_feature_select_strategy"] = config.KeepClassToken ? "full" : "default",
-        };
+        })
+        {
+            json[name] = value?.DeepClone();
+        }
+
+        return json;
     }
 
     private static JsonObject ProcessorOf(LlavaConfig config) => new()

@@ -15,7 +15,7 @@ public static class HuggingFacePartsWriter
         {
             SafetensorsWriter.WriteSharded(temporary, [.. ParameterTable.Decoder(config).Select(p => ParameterExport.Source(
                 ParameterNames.FromCanonical(p.Key, ParameterNaming.LanguageModel), p.Key, p.Value, parameters, type))]);
-            HuggingFaceTokenizerFiles.Write(temporary, tokenizer, null, config.MaxPositions);
+            HuggingFaceTokenizerFiles.Write(temporary, tokenizer, added: null, config.MaxPositions);
             var json = config.ToJson();
             json["torch_dtype"] = type.ConfigName();
             HuggingFaceLlavaWriter.WriteJson(temporary, "config.json", json);

@@ -8,17 +8,30 @@ namespace LlavaSharp.Checkpoints;
 /// for the fast one (transformers 5 would need packages that few have to convert the former), and their settings.</summary>
 internal static class HuggingFaceTokenizerFiles
 {
-    internal static void Write(string folder, LlavaTokenizer tokenizer, ExportVocabulary? vocabulary, int modelMaxLength)
+    /// <summary>The files of a Hugging Face LLaVA folder, with <c>&lt;image&gt;</c> and <c>&lt;pad&gt;</c>.</summary>
+    internal static void Write(string folder, LlavaTokenizer tokenizer, ExportVocabulary vocabulary, int modelMaxLength) =>
+        Write(folder, tokenizer, vocabulary.Added, llava: true, modelMaxLength);
+
+    /// <summary>The files of a language model or of an original LLaVA folder.</summary>
+    /// <param name="folder">Where to.</param>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="added">The tokens beyond its pieces; null means its own.</param>
+    /// <param name="modelMaxLength">Longest text, in tokens.</param>
+    internal static void Write(
+        string folder, LlavaTokenizer tokenizer, IReadOnlyList<(int Id, string Text)>? added, int modelMaxLength) =>
+        Write(folder, tokenizer, added ?? [.. tokenizer.AddedTokens.Where(token => token.Value >= tokenizer.PieceCount)
+            .Select(token => (token.Value, token.Key)).OrderBy(token => token.Value)], llava: false, modelMaxLength);
+
+    private static void Write(
+        string folder, LlavaTokenizer tokenizer, IReadOnlyList<(int Id, string Text)> added, bool llava, int modelMaxLength)
     {
         var model = SentencePieceModel.Parse(tokenizer.ModelBytes);
-        IReadOnlyList<(int Id, string Text)> added = vocabulary?.Added ?? [.. tokenizer.AddedTokens
-            .Where(token => token.Value >= tokenizer.PieceCount).Select(token => (token.Value, token.Key)).OrderBy(token => token.Value)];
         AtomicFile.WriteBytes(Path.Combine(folder, "tokenizer.model"), tokenizer.ModelBytes);
         AtomicFile.WriteBytes(Path.Combine(folder, "tokenizer.json"),
             TokenizerJson.Convert(tokenizer, added.Select(token => KeyValuePair.Create(token.Text, token.Id))));
         HuggingFaceLlavaWriter.WriteJson(folder, "tokenizer_config.json",
-            Settings(model, tokenizer, added, vocabulary is not null, modelMaxLength));
-        HuggingFaceLlavaWriter.WriteJson(folder, "special_tokens_map.json", Specials(model, vocabulary is not null));
+            Settings(model, tokenizer, added, llava, modelMaxLength));
+        HuggingFaceLlavaWriter.WriteJson(folder, "special_tokens_map.json", Specials(model, llava));
         if (added.Count > 0)
         {
             var ids = new JsonObject();

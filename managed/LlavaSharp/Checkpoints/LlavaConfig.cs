@@ -1,7 +1,7 @@
 namespace LlavaSharp.Checkpoints;
 
 /// <summary>Shape of a whole LLaVA model: vision tower, projector, decoder, and how they are joined. Read from a
-/// Hugging Face LLaVA folder, or put together from a language model's folder and a CLIP folder as the recipe's
+/// LLaVA folder of either layout, or put together from a language model's folder and a CLIP folder as the recipe's
 /// first stage does.</summary>
 public sealed record LlavaConfig
 {
@@ -43,13 +43,19 @@ public sealed record LlavaConfig
     /// <summary>Id of <c>&lt;/s&gt;</c>.</summary>
     public int EosId => Text.EosIds[0];
 
-    /// <summary>Whether a folder holds a Hugging Face LLaVA model (rather than a language model alone).</summary>
+    /// <summary>How a folder is laid out, by its config.json.</summary>
     /// <exception cref="UserErrorException">Its config.json is missing or malformed.</exception>
-    public static bool IsLlavaFolder(string folder) => LlavaConfigReader.IsLlavaFolder(folder);
+    public static FolderLayout LayoutOf(string folder) => LlavaConfigReader.LayoutOf(folder);
 
-    /// <summary>Reads a Hugging Face LLaVA folder, of transformers 4 or 5.</summary>
+    /// <summary>Whether a folder holds a LLaVA model, of either layout (rather than a language model alone).</summary>
+    /// <exception cref="UserErrorException">Its config.json is missing or malformed.</exception>
+    public static bool IsLlavaFolder(string folder) => LayoutOf(folder) != FolderLayout.LanguageModel;
+
+    /// <summary>Reads a LLaVA folder: Hugging Face's layout, of transformers 4 or 5, or the original code's.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="clipFolder">The tower's folder, where an original config names one that is not on this machine.</param>
     /// <exception cref="UserErrorException">The file is missing or malformed, or asks for what is not implemented.</exception>
-    public static LlavaConfig Load(string folder) => LlavaConfigReader.Load(folder);
+    public static LlavaConfig Load(string folder, string? clipFolder = null) => LlavaConfigReader.Load(folder, clipFolder);
 
     /// <summary>Puts a model together from two folders.</summary>
     /// <param name="languageFolder">A LLaMA or Mistral folder.</param>

@@ -1,23 +1,79 @@
 namespace LlavaSharp.Checkpoints;
 
-/// <summary>Reads <c>config.json</c> of a Hugging Face LLaVA folder; the defaults are those of transformers'
-/// <c>LlavaConfig</c>.</summary>
+/// <summary>Reads <c>config.json</c> of a LLaVA folder, of Hugging Face's layout or of the original code's.</summary>
 internal static class LlavaConfigReader
 {
-    internal static bool IsLlavaFolder(string folder) =>
-        ConfigJson.Load(Path.Combine(folder, "config.json")).String("model_type") == "llava";
+    internal static FolderLayout LayoutOf(string folder) => LayoutOf(ConfigJson.Load(Path.Combine(folder, "config.json")));
 
-    internal static LlavaConfig Load(string folder)
+    /// <summary>Reads a folder of either LLaVA layout.</summary>
+    internal static LlavaConfig Load(string folder, string? clipFolder)
     {
         ConfigJson json = ConfigJson.Load(Path.Combine(folder, "config.json"));
-        string? type = json.String("model_type");
-        if (type != "llava" || json.Has("mm_vision_tower"))
+        return LayoutOf(json) switch
         {
-            throw json.Unsupported("model_type", type is "llava" or "llava_llama" or "llava_mistral" or "llava_custom"
-                ? "convert this folder of the original LLaVA code to Hugging Face's layout first"
-                : "'llava' is; for a language model alone, name a CLIP folder with --vision_tower");
+            FolderLayout.HuggingFace => ReadHuggingFace(json),
+            FolderLayout.Llava => ReadLlava(json, Tower(json, folder, clipFolder).Config),
+            _ => throw json.Unsupported("model_type",
+                "'llava' is; for a language model alone, name a CLIP folder with --vision_tower"),
+        };
+    }
+
+    /// <summary>The tower that a folder of the original layout names.</summary>
+    internal static LlavaTower Tower(string folder, string? clipFolder) =>
+        Tower(ConfigJson.Load(Path.Combine(folder, "config.json")), folder, clipFolder);
+
+    private static LlavaTower Tower(ConfigJson json, string folder, string? clipFolder) => LlavaTower.Find(folder,
+        json.String("mm_vision_tower") ?? throw json.Wrong("mm_vision_tower", "the name or folder of a CLIP model"), clipFolder);
+
+    // transformers' LLaVA has model_type "llava"; so had the first versions of the original code, beside mm_vision_tower.
+    private static FolderLayout LayoutOf(ConfigJson json) => json.String("model_type") switch
+    {
+        "llava" when json.Has("text_config") || !json.Has("mm_vision_tower") => FolderLayout.HuggingFace,
+        "llava" or "llava_llama" or "llava_mistral" or "llava_custom" => FolderLayout.Llava,
+        _ => FolderLayout.LanguageModel,
+    };
+
+    /// <summary>The original layout: the defaults of absent fields are those of the original code.</summary>
+    private static LlavaConfig ReadLlava(ConfigJson json, VisionConfig vision)
+    {
+        CheckFixed(json);
+        bool mistral = json.String("model_type") == "llava_mistral"
+            || json.Texts("architectures").Any(name => name.Contains("Mistral", StringComparison.Ordinal));
+        TextConfig text = TextConfig.ReadAs(json, mistral ? "mistral" : "llama");
+        if (json.Int("mm_hidden_size") is int width && width != vision.HiddenSize)
+        {
+            throw new UserErrorException($"'{json.Path}': mm_hidden_size = {width}, but the tower "
+                + $"{SafetensorsHeader.Quote(json.String("mm_vision_tower")!)} has {vision.HiddenSize}; name the right CLIP folder with "
+                + "--vision_tower");
         }
 
+        if (json.Bool("mm_use_im_start_end") == true)
+        {
+            throw json.Unsupported("mm_use_im_start_end", "only false is");
+        }
+
+        int layer = json.Int("mm_vision_select_layer") ?? throw json.Wrong("mm_vision_select_layer", "a whole number, such as -2");
+        CheckFeatureLayer($"'{json.Path}': mm_vision_select_layer", layer, vision.LayerCount);
+        return new()
+        {
+            Vision = vision,
+            Text = text,
+            Projector = ProjectorType.Parse(json.String("mm_projector_type") ?? "linear"),
+            FeatureLayer = layer,
+            KeepClassToken = json.String("mm_vision_select_feature") switch
+            {
+                null or "patch" => false,
+                "cls_patch" => true,
+                _ => throw json.Unsupported("mm_vision_select_feature", "'patch' and 'cls_patch' are"),
+            },
+            PadTokenId = text.PadId,
+            ImageAspectRatio = AspectRatio(json),
+        };
+    }
+
+    /// <summary>transformers' layout: the defaults of absent fields are those of its <c>LlavaConfig</c>.</summary>
+    private static LlavaConfig ReadHuggingFace(ConfigJson json)
+    {
         CheckFixed(json);
         VisionConfig vision = json.Object("vision_config") is { } visionJson
             ? VisionConfig.Read(visionJson) : VisionConfig.ClipLarge336;
@@ -38,18 +94,20 @@ internal static class LlavaConfigReader
             },
             ImageTokenIndex = imageToken,
             PadTokenId = json.Int("pad_token_id") is int pad && pad >= 0 && pad < text.VocabularySize ? pad : text.PadId,
-            ImageAspectRatio = json.String("image_aspect_ratio") switch
-            {
-                null => "square",
-                "square" or "pad" => json.String("image_aspect_ratio")!,
-                _ => throw json.Unsupported("image_aspect_ratio", "'square' and 'pad' are"),
-            },
+            ImageAspectRatio = AspectRatio(json),
         };
         return imageToken < text.VocabularySize
             ? config
             : throw new UserErrorException($"'{json.Path}': image_token_index = {imageToken} is outside the vocabulary, whose "
                 + $"vocab_size is {text.VocabularySize}");
     }
+
+    private static string AspectRatio(ConfigJson json) => json.String("image_aspect_ratio") switch
+    {
+        null => "square",
+        "square" or "pad" => json.String("image_aspect_ratio")!,
+        _ => throw json.Unsupported("image_aspect_ratio", "'square' and 'pad' are"),
+    };
 
     internal static void CheckFeatureLayer(string what, int layer, int layers)
     {

@@ -8,14 +8,24 @@ public static class MmProjectorFile
     public const string FileName = "mm_projector.bin";
 
     /// <summary>Writes the projector of a model.</summary>
-    /// <param name="path">The file; LLaVA calls it <c>mm_projector.bin</c>.</param>
+    /// <param name="path">The file; LLaVA calls it <c>mm_projector.bin</c>. One that ends in .safetensors gets that format.</param>
     /// <param name="config">Says which parameters there are.</param>
     /// <param name="parameters">Has them.</param>
     /// <param name="type">F32, F16 or BF16.</param>
     /// <exception cref="UserErrorException">The path cannot be written.</exception>
-    public static void Write(string path, LlavaConfig config, IParameterSource parameters, TensorType type = TensorType.F32) =>
-        TorchArchive.Write(path, [.. ParameterTable.Projector(config).Select(
-            p => ParameterExport.Source(ParameterNames.FromCanonical(p.Key, ParameterNaming.Llava), p.Key, p.Value, parameters, type))]);
+    public static void Write(string path, LlavaConfig config, IParameterSource parameters, TensorType type = TensorType.F32)
+    {
+        List<TensorSource> tensors = [.. ParameterTable.Projector(config).Select(
+            p => ParameterExport.Source(ParameterNames.FromCanonical(p.Key, ParameterNaming.Llava), p.Key, p.Value, parameters, type))];
+        if (path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase))
+        {
+            SafetensorsWriter.Write(path, tensors);
+        }
+        else
+        {
+            TorchArchive.Write(path, tensors);
+        }
+    }
 
     /// <summary>Opens a projector: <c>.bin</c> or <c>.safetensors</c>; keys may have any prefix before
     /// <c>mm_projector.</c>, or Hugging Face's <c>multi_modal_projector.</c>. Dispose it after loading.</summary>

@@ -1,3 +1,4 @@
+using LlavaSharp.Imaging;
 using LlavaSharp.Interop;
 using LlavaSharp.Tokenization;
 
@@ -41,25 +42,40 @@ public static class ModelLoader
         };
     }
 
-    /// <summary>Loads a Hugging Face LLaVA folder.</summary>
+    /// <summary>Loads a LLaVA folder of either layout.</summary>
     /// <exception cref="UserErrorException">A file is missing, damaged or not supported, or a tensor has another shape
     /// than the config says (the message has both).</exception>
     public static LoadedModel Load(Engine engine, string folder) => Load(engine, new ModelParts { LanguageFolder = folder });
 
-    /// <summary>Loads a Hugging Face LLaVA folder, or puts a model together from a language model's folder, a CLIP
-    /// folder and a projector.</summary>
+    /// <summary>Loads a LLaVA folder, or puts a model together from a language model's folder, a CLIP folder and a
+    /// projector.</summary>
     /// <exception cref="UserErrorException">As the other overload.</exception>
     public static LoadedModel Load(Engine engine, ModelParts parts)
     {
-        LlavaConfig config = ReadConfig(parts);
-        bool fresh = config.Vision is not null && config.Projector.Depth > 0 && parts.ProjectorFile is null
-            && !LlavaConfig.IsLlavaFolder(parts.LanguageFolder);
+        using ModelSource source = ModelSource.Open(parts);
+        return Load(engine, source.Config, source, source.LacksProjector ? parts.Seed : null);
+    }
+
+    /// <summary>Loads a model of a given shape.</summary>
+    /// <param name="engine">Where it goes.</param>
+    /// <param name="config">Its shape.</param>
+    /// <param name="source">Its parameters.</param>
+    /// <param name="projectorSeed">What a fresh projector is drawn from; null means that the source has one.</param>
+    /// <exception cref="UserErrorException">A parameter is missing, or has another shape or no float type.</exception>
+    public static LoadedModel Load(Engine engine, LlavaConfig config, IParameterSource source, long? projectorSeed = null)
+    {
         Model? model = null;
         try
         {
+            const UnitKinds Stored = UnitKinds.Vision | UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head;
             model = new Model(engine, ToModelConfig(config));
-            LoadUnits(model, config, parts, fresh);
-            var loaded = new LoadedModel(model, config, fresh);
+            Fill(model, source, projectorSeed is null ? Stored | UnitKinds.Projector : Stored);
+            if (projectorSeed is long seed)
+            {
+                InitialiseProjector(model, config, seed);
+            }
+
+            var loaded = new LoadedModel(model, config, projectorSeed is not null);
             model = null;
             return loaded;
         }
@@ -73,13 +89,14 @@ public static class ModelLoader
     /// <exception cref="UserErrorException">A config is missing, malformed or not supported.</exception>
     public static LlavaConfig ReadConfig(ModelParts parts)
     {
-        if (!LlavaConfig.IsLlavaFolder(parts.LanguageFolder))
+        string folder = parts.ConfigFolder ?? parts.LanguageFolder;
+        if (!LlavaConfig.IsLlavaFolder(folder))
         {
             return LlavaConfig.Combine(parts.LanguageFolder, parts.ClipFolder, parts.Projector, parts.FeatureLayer ?? -2,
                 parts.KeepClassToken ?? false, parts.ImageAspectRatio ?? "square");
         }
 
-        LlavaConfig config = LlavaConfig.Load(parts.LanguageFolder);
+        LlavaConfig config = LlavaConfig.Load(folder, parts.ClipFolder);
         config = config with
         {
             FeatureLayer = parts.FeatureLayer ?? config.FeatureLayer,
@@ -89,6 +106,11 @@ public static class ModelLoader
         LlavaConfigReader.CheckFeatureLayer("mm_vision_select_layer", config.FeatureLayer, config.Vision!.LayerCount);
         return config;
     }
+
+    /// <summary>Reads how the pictures of a model to be put together are prepared.</summary>
+    /// <exception cref="UserErrorException">The file is missing or malformed.</exception>
+    public static ImageProcessorConfig ReadProcessor(ModelParts parts) => LlavaTower.Of(parts) is { } tower
+        ? tower.Processor(parts.ConfigFolder ?? parts.LanguageFolder) : ImageProcessorConfig.Load(parts.LanguageFolder);
 
     /// <summary>Copies parameters into a model.</summary>
     /// <param name="model">The model.</param>
@@ -133,58 +155,6 @@ public static class ModelLoader
                 + $"{tokenizer.PieceCount}; tokenizer.model belongs to another model");
         }
     }
-
-    private static void LoadUnits(Model model, LlavaConfig config, ModelParts parts, bool fresh)
-    {
-        const UnitKinds Decoder = UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head;
-        bool llava = LlavaConfig.IsLlavaFolder(parts.LanguageFolder);
-        UnitKinds first = !llava ? Decoder
-            : parts.ProjectorFile is null ? Decoder | UnitKinds.Vision | UnitKinds.Projector : Decoder | UnitKinds.Vision;
-        using (var source = new CheckpointSource(CheckpointReader.Open(parts.LanguageFolder)))
-        {
-            FillAll(model, source, first);
-        }
-
-        if (!llava && parts.ClipFolder is not null)
-        {
-            using var clip = new CheckpointSource(CheckpointReader.Open(parts.ClipFolder));
-            FillAll(model, clip, UnitKinds.Vision);
-        }
-
-        if (fresh)
-        {
-            InitialiseProjector(model, config, parts.Seed);
-        }
-        else if (parts.ProjectorFile is not null && config.Vision is not null)
-        {
-            using CheckpointSource projector = MmProjectorFile.Open(parts.ProjectorFile);
-            FillAll(model, projector, UnitKinds.Projector);
-        }
-    }
-
-    /// <summary>Copies units in, and refuses a checkpoint that has more in them than the config says.</summary>
-    private static void FillAll(Model model, CheckpointSource source, UnitKinds units)
-    {
-        var known = model.Parameters.Select(p => p.Name).ToHashSet();
-        string? extra = source.Names.Where(name => units.HasFlag(KindOf(name)) && !known.Contains(name)).Order(StringComparer.Ordinal)
-            .FirstOrDefault();
-        if (extra is not null)
-        {
-            throw new UserErrorException($"{source.Describe(extra)} has no place in the model ({extra}): layer counts or the "
-                + "projector type differ from the checkpoint's");
-        }
-
-        Fill(model, source, units);
-    }
-
-    private static UnitKinds KindOf(string canonicalName) => canonicalName[..canonicalName.IndexOf('.', StringComparison.Ordinal)] switch
-    {
-        "vision" => UnitKinds.Vision,
-        "projector" => UnitKinds.Projector,
-        "embed" => UnitKinds.Embed,
-        "layer" => UnitKinds.Layer,
-        _ => UnitKinds.Head,
-    };
 
     private static ElementType ElementTypeOf(TensorType type) => type switch
     {

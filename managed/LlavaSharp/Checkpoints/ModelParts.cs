@@ -3,11 +3,15 @@ namespace LlavaSharp.Checkpoints;
 /// <summary>A model to be put together from folders, with the recipe's names of the flags.</summary>
 public sealed record ModelParts
 {
-    /// <summary>--model_name_or_path: a LLaMA or Mistral folder, or a Hugging Face LLaVA folder.</summary>
+    /// <summary>--model_name_or_path: a LLaMA or Mistral folder, or a LLaVA folder of either layout.</summary>
     public required string LanguageFolder { get; init; }
 
-    /// <summary>--vision_tower: a CLIP folder. Not used with a LLaVA folder; null with a language model's folder means
-    /// a text-only model.</summary>
+    /// <summary>The folder whose config.json says what the model is, where that is not <see cref="LanguageFolder"/>: an adapter's,
+    /// or what stage 1 left.</summary>
+    public string? ConfigFolder { get; init; }
+
+    /// <summary>--vision_tower: a CLIP folder. Not used with a Hugging Face LLaVA folder; with the original code's it stands for
+    /// the folder that mm_vision_tower names; null with a language model's folder means a text-only model.</summary>
     public string? ClipFolder { get; init; }
 
     /// <summary>--pretrain_mm_mlp_adapter: the projector to start from (<c>mm_projector.bin</c> or .safetensors); null

@@ -10,6 +10,12 @@ internal static class ParameterExport
         string storedName, string canonicalName, long[] shape, IParameterSource parameters, TensorType type) =>
         new(storedName, type, shape, stream => Write(stream, canonicalName, shape, parameters, type));
 
+    /// <summary>The first rows of a matrix that the source has with <paramref name="rows"/> rows.</summary>
+    internal static TensorSource FirstRows(
+        string storedName, string canonicalName, long[] shape, long rows, IParameterSource parameters, TensorType type) =>
+        new(storedName, type, shape, stream => TensorSource.WriteFloats(
+            stream, Floats(canonicalName, [rows, shape[1]], parameters).AsSpan(0, checked((int)(shape[0] * shape[1]))), type));
+
     /// <summary>A parameter's values as float32.</summary>
     /// <exception cref="UserErrorException">The source lacks it or has another shape.</exception>
     internal static float[] Floats(string canonicalName, long[] shape, IParameterSource parameters)

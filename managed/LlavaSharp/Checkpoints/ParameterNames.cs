@@ -10,7 +10,8 @@ public static class ParameterNames
     // Longest first: "model." is also the beginning of others.
     private static readonly string[] VisionPrefixes =
     [
-        "model.vision_tower.vision_tower.vision_model.", "model.vision_tower.vision_model.", "model.vision_tower.",
+        "model.vision_tower.vision_tower.vision_model.", "model.vision_tower.vision_tower.", "model.vision_tower.vision_model.",
+        "model.vision_tower.",
         "vision_tower.vision_model.", "vision_tower.", "vision_model.", "",
     ];
 

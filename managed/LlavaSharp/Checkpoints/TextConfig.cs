@@ -61,13 +61,12 @@ public sealed record TextConfig
     internal static TextConfig Read(ConfigJson json, string? modelType)
     {
         string? type = json.String("model_type") ?? modelType;
-        if (type is not ("llama" or "mistral"))
-        {
-            throw json.Unsupported("model_type", type is "llava_llama" or "llava_mistral" or "llava_custom"
-                ? "convert the folder to Hugging Face's LLaVA layout (model_type 'llava') first"
-                : "'llama' and 'mistral' are");
-        }
+        return type is "llama" or "mistral" ? ReadAs(json, type) : throw json.Unsupported("model_type", "'llama' and 'mistral' are");
+    }
 
+    /// <summary>Reads the fields of one object as those of a <c>llama</c> or a <c>mistral</c>, whatever it says it is.</summary>
+    internal static TextConfig ReadAs(ConfigJson json, string type)
+    {
         TextConfig d = type == "llama"
             ? new()
             : new() { ModelType = type, IntermediateSize = 14336, MaxPositions = 131072, SlidingWindow = 4096 };

@@ -11,17 +11,19 @@ public sealed class ChatModel : IDisposable
     private readonly OpenedModel? _loaded;
     private readonly TextGenerator? _generator;
 
-    /// <summary>Opens a Hugging Face LLaVA folder.</summary>
+    /// <summary>Opens a LLaVA folder.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="template">Name of the conversation format.</param>
+    /// <param name="adapterFolder">A LoRA adapter to be merged in; the folder is then its base.</param>
+    /// <param name="clipFolder">The vision tower, where config.json names one that is not on this machine.</param>
     /// <exception cref="UserErrorException">The folder or the name is not known or not usable.</exception>
-    public ChatModel(string folder, string template = "v1")
+    public ChatModel(string folder, string template = "v1", string? adapterFolder = null, string? clipFolder = null)
     {
         var format = ConversationTemplates.Get(template);
         _engine = new Engine();
         try
         {
-            _loaded = OpenedModel.Open(_engine, folder);
+            _loaded = OpenedModel.Open(_engine, folder, adapterFolder, clipFolder);
             _generator = new TextGenerator(_loaded.Model, _loaded.Tokenizer, format, _loaded.Config.Text.EosIds);
         }
         catch
@@ -40,11 +42,19 @@ public sealed class ChatModel : IDisposable
     /// <returns>The whole answer.</returns>
     /// <exception cref="UserErrorException">The image cannot be read.</exception>
     public string Stream(
-        string prompt, string? image, GenerationOptions options, Action<string> onText, CancellationToken cancellation = default)
-    {
-        var pixels = image is null ? null : _loaded!.Processor.Process(ImageDecoder.Load(image), _loaded.ImageMode);
-        return _generator!.Stream(Question.Ask(prompt, pixels), options, onText, cancellation);
-    }
+        string prompt, string? image, GenerationOptions options, Action<string> onText, CancellationToken cancellation = default) =>
+        _generator!.Stream(Ask(prompt, image), options, onText, cancellation);
+
+    /// <summary>Asks, and gives the answer with the ids behind it.</summary>
+    /// <param name="prompt">The question.</param>
+    /// <param name="image">An image file; null for text alone.</param>
+    /// <param name="options">How the answer is drawn.</param>
+    /// <param name="cancellation">Stops between tokens.</param>
+    /// <returns>The answer.</returns>
+    /// <exception cref="UserErrorException">The image cannot be read.</exception>
+    public ChatAnswer Complete(
+        string prompt, string? image, GenerationOptions options, CancellationToken cancellation = default) =>
+        _generator!.Complete(Ask(prompt, image), options, cancellation);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -53,4 +63,7 @@ public sealed class ChatModel : IDisposable
         _loaded?.Dispose();
         _engine.Dispose();
     }
+
+    private Question Ask(string prompt, string? image) => Question.Ask(
+        prompt, image is null ? null : _loaded!.Processor.Process(ImageDecoder.Load(image), _loaded.ImageMode));
 }

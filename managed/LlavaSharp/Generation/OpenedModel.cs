@@ -1,27 +1,37 @@
 using LlavaSharp.Checkpoints;
 using LlavaSharp.Imaging;
 using LlavaSharp.Interop;
+using LlavaSharp.Lora;
 using LlavaSharp.Tokenization;
 
 namespace LlavaSharp.Generation;
 
-/// <summary>A Hugging Face LLaVA folder, opened: the model in the engine, its tokenizer, its image processor.</summary>
+/// <summary>A LLaVA folder, opened: the model in the engine, its tokenizer, its image processor.</summary>
 public sealed class OpenedModel : IDisposable
 {
     private readonly LoadedModel _loaded;
 
-    private OpenedModel(Engine engine, string folder)
+    private OpenedModel(Engine engine, string folder, string? adapterFolder, string? clipFolder)
     {
-        if (!Directory.Exists(folder))
+        foreach (var needed in new[] { ("model", folder), ("adapter", adapterFolder), ("vision tower", clipFolder) })
         {
-            throw new UserErrorException($"model folder {folder} does not exist");
+            if (needed is (var what, { } path) && !Directory.Exists(path))
+            {
+                throw new UserErrorException($"{what} folder {path} does not exist");
+            }
         }
 
-        Config = LlavaConfig.Load(folder);
-        Tokenizer = LlavaTokenizer.Load(folder);
-        Processor = new ImageProcessor(ImageProcessorConfig.Load(folder));
-        ModelLoader.CheckVocabulary(Config, Tokenizer);
-        _loaded = ModelLoader.Load(engine, folder);
+        using var source = AdaptedModel.Open(folder, adapterFolder, clipFolder);
+        if (source.Config.Vision is null)
+        {
+            throw new UserErrorException($"'{folder}' is a language model without a vision tower; give a LLaVA folder"
+                + (adapterFolder is null ? "" : $", or an adapter whose config.json is LLaVA's"));
+        }
+
+        Config = source.Config;
+        Tokenizer = source.Base.LoadTokenizer();
+        Processor = new ImageProcessor(source.Base.LoadProcessor());
+        _loaded = ModelLoader.Load(engine, source.Config, source.Parameters);
     }
 
     /// <summary>The model, in the engine.</summary>
@@ -42,9 +52,12 @@ public sealed class OpenedModel : IDisposable
     /// <summary>Opens a folder.</summary>
     /// <param name="engine">Where the model goes.</param>
     /// <param name="folder">The folder.</param>
+    /// <param name="adapterFolder">A LoRA adapter to be merged in; the folder is then its base.</param>
+    /// <param name="clipFolder">The vision tower, where config.json names one that is not on this machine.</param>
     /// <returns>The opened model.</returns>
     /// <exception cref="UserErrorException">The folder is missing, incomplete, or asks for what is not implemented.</exception>
-    public static OpenedModel Open(Engine engine, string folder) => new(engine, folder);
+    public static OpenedModel Open(Engine engine, string folder, string? adapterFolder = null, string? clipFolder = null) =>
+        new(engine, folder, adapterFolder, clipFolder);
 
     /// <inheritdoc/>
     public void Dispose() => _loaded.Dispose();

@@ -48,6 +48,18 @@ public sealed class TextGenerator : IDisposable
         return [.. result.Tokens.Select(tokens => Text(tokens).Trim())];
     }
 
+    /// <summary>Answers one question, and says with which ids.</summary>
+    /// <param name="question">The question.</param>
+    /// <param name="options">How the answer is drawn.</param>
+    /// <param name="cancellation">Stops between tokens.</param>
+    /// <returns>The prompt's ids, the answer's, and its text.</returns>
+    public ChatAnswer Complete(Question question, GenerationOptions options, CancellationToken cancellation = default)
+    {
+        var prompt = PromptBuilder.BuildPrompt(_template, _tokenizer, question.Turns, question.Pixels is not null);
+        var tokens = Run([question], options, (_, _) => !cancellation.IsCancellationRequested).Tokens[0];
+        return new(prompt, tokens, Text(tokens).Trim());
+    }
+
     /// <summary>Answers one question and hands over the text as it grows.</summary>
     /// <param name="question">The question.</param>
     /// <param name="options">How the answer is drawn.</param>

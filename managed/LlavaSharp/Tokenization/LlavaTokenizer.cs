@@ -87,6 +87,9 @@ public sealed class LlavaTokenizer
     /// <summary>Text of the end-of-sentence piece, <c>&lt;/s&gt;</c> in LLaMA.</summary>
     public string EosPiece => Spelling(EosId) ?? "";
 
+    /// <summary>Whether a space is put before a text.</summary>
+    internal bool AddDummyPrefix => _model.AddDummyPrefix;
+
     /// <summary>The pieces that a slow Hugging Face tokenizer recognises inside text: unknown, begin and end of sentence.</summary>
     internal IReadOnlyList<(string Text, int Id)> SpecialPieces { get; }
 

@@ -28,7 +28,7 @@ public sealed class TrainSetup : IDisposable
         CheckConfig(options, Config);
         Tokenizer = LlavaTokenizer.Load(ModelFolder);
         ModelLoader.CheckVocabulary(Config, Tokenizer);
-        Processor = ImageProcessorConfig.Load(Parts.ClipFolder ?? ModelFolder);
+        Processor = ModelLoader.ReadProcessor(Parts);
         CheckImages(options, Processor, Config);
         CheckFile("pretrain_mm_mlp_adapter", options.PretrainMmMlpAdapter);
         _dataset = SampleDataset.Open(dataPath);
@@ -132,7 +132,7 @@ public sealed class TrainSetup : IDisposable
     private static ModelParts FindParts(TrainOptions options, string modelFolder, bool isLlava)
     {
         var projector = options.MmProjectorType is null ? ProjectorType.Mlp2 : ProjectorType.Parse(options.MmProjectorType);
-        if (isLlava && options.VisionTower is not null)
+        if (isLlava && options.VisionTower is not null && LlavaConfig.LayoutOf(modelFolder) == FolderLayout.HuggingFace)
         {
             throw new UserErrorException(
                 $"--vision_tower {options.VisionTower}: {modelFolder} is a LLaVA checkpoint with a tower of its own; leave the flag out");
@@ -146,7 +146,7 @@ public sealed class TrainSetup : IDisposable
         return new()
         {
             LanguageFolder = modelFolder,
-            ClipFolder = isLlava ? null : Folder("vision_tower", options.VisionTower),
+            ClipFolder = isLlava && options.VisionTower is null ? null : Folder("vision_tower", options.VisionTower),
             ProjectorFile = options.PretrainMmMlpAdapter,
             Projector = projector,
             FeatureLayer = options.MmVisionSelectLayer,

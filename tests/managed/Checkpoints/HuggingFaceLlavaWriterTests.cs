@@ -69,7 +69,7 @@ public sealed class HuggingFaceLlavaWriterTests : IDisposable
     public void Stores_the_precision_asked_for_in_shards_asked_for()
     {
         LlavaConfig config = TinyModel.Config(vocabulary: Tokenizer.PieceCount);
-        HuggingFaceExport export = Export(config, new TinyModel(config)) with { Type = TensorType.BF16, ShardBytesMax = 4096 };
+        ModelExport export = Export(config, new TinyModel(config)) with { Type = TensorType.BF16, ShardBytesMax = 4096 };
         HuggingFaceLlavaWriter.Write(_folder["out"], export);
         Assert.True(Directory.GetFiles(_folder["out"], "model-*-of-*.safetensors").Length > 2);
         Assert.Equal("bfloat16", (string)JsonNode.Parse(File.ReadAllText(_folder["out/config.json"]))!["torch_dtype"]!);
@@ -200,7 +200,7 @@ public sealed class HuggingFaceLlavaWriterTests : IDisposable
 
     private LlavaConfig Write(LlavaConfig config) => HuggingFaceLlavaWriter.Write(_folder["out"], Export(config, new TinyModel(config)));
 
-    private static HuggingFaceExport Export(LlavaConfig config, IParameterSource parameters) => new()
+    private static ModelExport Export(LlavaConfig config, IParameterSource parameters) => new()
     {
         Config = config,
         Parameters = parameters,

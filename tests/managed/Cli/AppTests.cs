@@ -10,7 +10,7 @@ public sealed class AppTests
     {
         var (code, output, error) = Host.Run(flag.Length == 0 ? [] : [flag]);
         Assert.Equal((0, ""), (code, error));
-        foreach (var verb in (string[])["demo", "train", "generate", "parity", "bench"])
+        foreach (var verb in (string[])["demo", "train", "generate", "merge-lora", "convert", "parity", "bench"])
         {
             var lines = output.Split('\n').SkipWhile(l => !l.StartsWith($"  {verb} ", StringComparison.Ordinal)).ToArray();
             Assert.True(lines.Length > 1, $"{verb} is not listed");
@@ -24,6 +24,8 @@ public sealed class AppTests
     [InlineData("demo", "report.json")]
     [InlineData("train", "--tune_mm_mlp_adapter")]
     [InlineData("generate", "--max_new_tokens")]
+    [InlineData("merge-lora", "--adapter")]
+    [InlineData("convert", "--shard_size")]
     [InlineData("parity", "PARITY_BREAK")]
     [InlineData("bench", "--peer")]
     public void Help_of_a_verb_teaches_it_within_100_columns(string verb, string mention)

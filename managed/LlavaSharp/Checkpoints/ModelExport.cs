@@ -3,8 +3,8 @@ using LlavaSharp.Tokenization;
 
 namespace LlavaSharp.Checkpoints;
 
-/// <summary>What a Hugging Face LLaVA folder is written from.</summary>
-public sealed record HuggingFaceExport
+/// <summary>What a LLaVA folder is written from, in either layout.</summary>
+public sealed record ModelExport
 {
     /// <summary>The model's shape.</summary>
     public required LlavaConfig Config { get; init; }
@@ -17,6 +17,9 @@ public sealed record HuggingFaceExport
 
     /// <summary>How its pictures are resized and normalised.</summary>
     public required ImageProcessorConfig Processor { get; init; }
+
+    /// <summary>What is known of how the model was trained; the config keeps it.</summary>
+    public LlavaFields Fields { get; init; } = LlavaFields.None;
 
     /// <summary>Precision stored: F32, F16 or BF16.</summary>
     public TensorType Type { get; init; } = TensorType.F32;

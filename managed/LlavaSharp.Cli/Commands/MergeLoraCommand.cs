@@ -1,0 +1,67 @@
+using System.CommandLine;
+using LlavaSharp.Checkpoints;
+using LlavaSharp.Lora;
+
+namespace LlavaSharp.Cli.Commands;
+
+/// <summary>Merges a LoRA adapter into its base model.</summary>
+internal static class MergeLoraCommand
+{
+    private const string Help = """
+        llavasharp merge-lora --model BASE --adapter DIR --output DIR [flags]
+
+        Adds an adapter to the weights it was trained on, W + s·B·A in float32, and writes a whole model.
+        What trained beside the adapter (the projector, non_lora_trainables.bin) replaces the base's.
+        Weights are read, merged and written one at a time.
+
+          --model DIR            the base: a LLaMA or Mistral folder, or a LLaVA folder
+          --adapter DIR          the adapter, as LLaVA's LoRA training or PEFT writes it
+          --output DIR           where the merged model goes
+          --layout NAME          hf, llava or gguf, as llavasharp convert has them [hf]
+          --dtype T              f32, f16 or bf16, with gguf also q8_0 [as the base is stored]
+          --vision_tower DIR     the CLIP folder, if config.json names one that is not here
+          --shard_size N         largest file of weights [5GB]
+
+          $ llavasharp merge-lora --model vicuna-7b-v1.5 --adapter llava-lora --output llava-merged
+
+        """;
+
+    /// <summary>Makes the verb.</summary>
+    /// <param name="shell">What it talks to.</param>
+    /// <returns>The verb.</returns>
+    public static Verb Create(Shell shell)
+    {
+        var model = new Option<string>("--model") { Required = true };
+        var adapter = new Option<string>("--adapter") { Required = true };
+        var output = new Option<string>("--output") { Required = true };
+        var layout = new Option<string>("--layout") { DefaultValueFactory = _ => "hf" };
+        var type = new Option<string?>("--dtype");
+        var tower = new Option<string?>("--vision_tower");
+        var shard = new Option<string>("--shard_size") { DefaultValueFactory = _ => "5GB" };
+        var command = new Command("merge-lora", "merge an adapter") { model, adapter, output, layout, type, tower, shard };
+        command.SetAction(parsed => Run(
+            shell,
+            parsed.GetRequiredValue(model),
+            parsed.GetRequiredValue(adapter),
+            parsed.GetRequiredValue(output),
+            parsed.GetValue(layout)!,
+            parsed.GetValue(type),
+            parsed.GetValue(tower),
+            ExportTypes.ParseSize(parsed.GetValue(shard)!)));
+        return new(
+            command,
+            "merges a LoRA adapter into its base model",
+            "llavasharp merge-lora --model vicuna-7b-v1.5 --adapter llava-lora --output merged",
+            Help);
+    }
+
+    private static int Run(
+        Shell shell, string folder, string adapter, string output, string layout, string? typeName, string? tower, long shardBytes)
+    {
+        ModelFolders.CheckNames(layout, typeName);
+        ModelFolders.Check(output, ("--model", folder), ("--adapter", adapter), ("--vision_tower", tower));
+        using var model = AdaptedModel.Open(folder, adapter, tower);
+        shell.Out.WriteLine(ModelFolders.Write(model, output, layout, typeName, shardBytes, withTower: true));
+        return ExitCode.Ok;
+    }
+}

@@ -1,0 +1,102 @@
+using LlavaSharp.Checkpoints;
+using LlavaSharp.Gguf;
+using LlavaSharp.Lora;
+
+namespace LlavaSharp.Cli.Commands;
+
+/// <summary>Writes a model that lies in folders into another one: what <c>convert</c> and <c>merge-lora</c> share.</summary>
+internal static class ModelFolders
+{
+    /// <summary>Refuses a target that would overwrite what is read, and a folder that is not there.</summary>
+    /// <param name="target">Where to.</param>
+    /// <param name="sources">Flags and folders that are read; null folders are left out.</param>
+    /// <exception cref="UserErrorException">The target is one of them, or one does not exist.</exception>
+    public static void Check(string target, params ReadOnlySpan<(string Flag, string? Folder)> sources)
+    {
+        foreach (var (flag, folder) in sources)
+        {
+            if (folder is null)
+            {
+                continue;
+            }
+
+            if (!Directory.Exists(folder) && !File.Exists(folder))
+            {
+                throw new UserErrorException($"{flag} {folder} does not exist");
+            }
+
+            if (Full(folder) == Full(target))
+            {
+                throw new UserErrorException($"{flag} {folder} is also where the result would go; name another folder for that");
+            }
+        }
+    }
+
+    /// <summary>Writes a model in one of the layouts.</summary>
+    /// <param name="model">From what.</param>
+    /// <param name="target">Where to.</param>
+    /// <param name="layout"><c>hf</c>, <c>llava</c> or <c>gguf</c>.</param>
+    /// <param name="typeName">Precision; null means as stored.</param>
+    /// <param name="shardBytes">Largest shard.</param>
+    /// <param name="withTower">Whether LLaVA's layout holds the tower's weights.</param>
+    /// <returns>What was written, for a line of output.</returns>
+    public static string Write(
+        AdaptedModel model, string target, string layout, string? typeName, long shardBytes, bool withTower)
+    {
+        if (model.Config.Vision is null)
+        {
+            throw new UserErrorException("the model has no vision tower; name a CLIP folder with --vision_tower");
+        }
+
+        var stored = ExportTypes.StoredType(model.Base);
+        var export = new ModelExport
+        {
+            Config = model.Config,
+            Parameters = model.Parameters,
+            Tokenizer = model.Base.LoadTokenizer(),
+            Processor = model.Base.LoadProcessor(),
+            Fields = model.Fields,
+            Type = layout == "gguf" || typeName is null ? stored : ExportTypes.ParseType(typeName),
+            ShardBytesMax = shardBytes,
+            ModelMaxLength = model.Fields.ModelMaxLength ?? 2048,
+        };
+        switch (layout)
+        {
+            case "gguf":
+                var (language, projector) = GgufExport.Write(
+                    target, export, typeName is null ? GgufExport.TypeOf(stored) : GgufTypes.Parse(typeName), Path.GetFileName(Full(target)));
+                return $"{Path.GetFullPath(language)}, {Path.GetFullPath(projector)}";
+            case "llava":
+                LlavaLayoutWriter.Write(target, export, withTower);
+                break;
+            default:
+                HuggingFaceLlavaWriter.Write(target, export);
+                break;
+        }
+
+        return $"{layout} layout in {export.Type.ConfigName()}: {Path.GetFullPath(target)}";
+    }
+
+    /// <summary>Refuses a layout or a precision that there is not.</summary>
+    /// <param name="layout">The layout's name.</param>
+    /// <param name="typeName">The precision's; null is none.</param>
+    /// <exception cref="UserErrorException">There is no such thing.</exception>
+    public static void CheckNames(string layout, string? typeName)
+    {
+        if (layout is not ("hf" or "llava" or "gguf"))
+        {
+            throw new UserErrorException($"--layout {layout} is not known: use hf, llava or gguf");
+        }
+
+        if (typeName is not null && layout == "gguf")
+        {
+            GgufTypes.Parse(typeName);
+        }
+        else if (typeName is not null)
+        {
+            ExportTypes.ParseType(typeName);
+        }
+    }
+
+    private static string Full(string path) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
+}

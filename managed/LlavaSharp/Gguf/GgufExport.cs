@@ -1,0 +1,45 @@
+using LlavaSharp.Checkpoints;
+
+namespace LlavaSharp.Gguf;
+
+/// <summary>Writes the pair of files that llama.cpp runs: the language model, and tower and projector.</summary>
+public static class GgufExport
+{
+    /// <summary>Writes <c>model-TYPE.gguf</c> and <c>mmproj-TYPE.gguf</c> into a folder. The tower's matrices are F32 or F16: its
+    /// numbers matter more than its size.</summary>
+    /// <param name="folder">The folder; made where it is not there.</param>
+    /// <param name="export">The model; its precision is not used.</param>
+    /// <param name="type">Encoding of the language model's matrices.</param>
+    /// <param name="name">What programs call the model.</param>
+    /// <returns>The two paths, the language model's first.</returns>
+    /// <exception cref="UserErrorException">llama.cpp does not compute such a model, a parameter is missing, or the folder cannot be
+    /// written.</exception>
+    public static (string Model, string Projector) Write(string folder, ModelExport export, GgufType type, string name)
+    {
+        GgufVisionTower.Check(export.Config);
+        ModelLoader.CheckVocabulary(export.Config, export.Tokenizer);
+        try
+        {
+            Directory.CreateDirectory(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw AtomicFile.CannotWrite(folder, e);
+        }
+
+        GgufType towerType = type == GgufType.F32 ? type : GgufType.F16;
+        string model = Path.Combine(folder, $"model-{GgufTypes.NameOf(type)}.gguf");
+        string projector = Path.Combine(folder, $"mmproj-{GgufTypes.NameOf(towerType)}.gguf");
+        GgufVisionTower.Write(projector, export, towerType, name);
+        GgufLanguageModel.Write(model, export, type, name);
+        return (model, projector);
+    }
+
+    /// <summary>The encoding that a stored precision becomes unless asked otherwise: the same.</summary>
+    public static GgufType TypeOf(TensorType stored) => stored switch
+    {
+        TensorType.F16 => GgufType.F16,
+        TensorType.BF16 => GgufType.BF16,
+        _ => GgufType.F32,
+    };
+}

@@ -1,0 +1,112 @@
+using LlavaSharp.Checkpoints;
+using LlavaSharp.Tokenization;
+
+namespace LlavaSharp.Gguf;
+
+/// <summary>Writes the decoder and its tokenizer as llama.cpp loads a LLaMA; a Mistral is one there, too.</summary>
+public static class GgufLanguageModel
+{
+    private static readonly (string Canonical, string Stored)[] Parts =
+    [
+        ("input_layernorm", "attn_norm"), ("self_attn.q_proj", "attn_q"), ("self_attn.k_proj", "attn_k"), ("self_attn.v_proj", "attn_v"),
+        ("self_attn.o_proj", "attn_output"), ("post_attention_layernorm", "ffn_norm"), ("mlp.gate_proj", "ffn_gate"),
+        ("mlp.up_proj", "ffn_up"), ("mlp.down_proj", "ffn_down"),
+    ];
+
+    /// <summary>Writes the file, whole or not at all.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="export">The model; its precision is not used.</param>
+    /// <param name="type">Encoding of the matrices; vectors are F32.</param>
+    /// <param name="name">What programs call the model.</param>
+    /// <exception cref="UserErrorException">A parameter is missing, or the path cannot be written.</exception>
+    public static void Write(string path, ModelExport export, GgufType type, string name)
+    {
+        TextConfig text = export.Config.Text;
+        Func<int, int> rotary = GgufRows.Rotary(text.HeadDim);
+        GgufTensor[] tensors = [.. ParameterTable.Decoder(text).Select(p => GgufRows.Tensor(
+            NameOf(p.Key), p.Key, p.Value, export.Parameters, p.Value.Length == 1 ? GgufType.F32 : type,
+            p.Key.EndsWith(".q_proj.weight", StringComparison.Ordinal) || p.Key.EndsWith(".k_proj.weight", StringComparison.Ordinal)
+                ? rotary : null))];
+        GgufWriter.Write(path, Metadata(export, type, name), tensors);
+    }
+
+    /// <summary>The name of a decoder's parameter in the file.</summary>
+    internal static string NameOf(string canonical)
+    {
+        if (canonical is "embed.weight" or "head.norm.weight" or "head.weight")
+        {
+            return canonical switch
+            {
+                "embed.weight" => "token_embd.weight",
+                "head.norm.weight" => "output_norm.weight",
+                _ => "output.weight",
+            };
+        }
+
+        string[] split = canonical.Split('.', 3);
+        return $"blk.{split[1]}.{Parts.Single(p => split[2] == p.Canonical + ".weight").Stored}.weight";
+    }
+
+    private static GgufMetadata Metadata(ModelExport export, GgufType type, string name)
+    {
+        TextConfig text = export.Config.Text;
+        LlavaTokenizer tokenizer = export.Tokenizer;
+        (string[] pieces, float[] scores, int[] kinds) = Vocabulary(export);
+        var metadata = new GgufMetadata()
+            .Add("general.architecture", "llama")
+            .Add("general.type", "model")
+            .Add("general.name", name)
+            .Add("general.file_type", type switch { GgufType.F32 => 0, GgufType.F16 => 1, GgufType.Q8Zero => 7, _ => 32 })
+            .Add("general.quantization_version", 2)
+            .Add("llama.vocab_size", text.VocabularySize)
+            .Add("llama.context_length", text.MaxPositions)
+            .Add("llama.embedding_length", text.HiddenSize)
+            .Add("llama.block_count", text.LayerCount)
+            .Add("llama.feed_forward_length", text.IntermediateSize)
+            .Add("llama.attention.head_count", text.HeadCount)
+            .Add("llama.attention.head_count_kv", text.KeyValueHeadCount)
+            .Add("llama.attention.key_length", text.HeadDim)
+            .Add("llama.attention.value_length", text.HeadDim)
+            .Add("llama.attention.layer_norm_rms_epsilon", text.RmsNormEpsilon)
+            .Add("llama.rope.dimension_count", text.HeadDim)
+            .Add("llama.rope.freq_base", text.RopeTheta)
+            .Add("tokenizer.ggml.model", "llama")
+            .Add("tokenizer.ggml.pre", "default")
+            .Add("tokenizer.ggml.tokens", pieces)
+            .Add("tokenizer.ggml.scores", scores)
+            .Add("tokenizer.ggml.token_type", kinds)
+            .Add("tokenizer.ggml.bos_token_id", tokenizer.BosId)
+            .Add("tokenizer.ggml.eos_token_id", tokenizer.EosId)
+            .Add("tokenizer.ggml.unknown_token_id", tokenizer.UnknownId)
+            .Add("tokenizer.ggml.padding_token_id", export.Config.PadTokenId ?? tokenizer.UnknownId)
+            .Add("tokenizer.ggml.add_bos_token", tokenizer.AddBos)
+            .Add("tokenizer.ggml.add_eos_token", false)
+            .Add("tokenizer.ggml.add_space_prefix", tokenizer.AddDummyPrefix);
+        return metadata;
+    }
+
+    /// <summary>One entry a row of the embedding: the pieces, the added tokens, and names for rows that no token has.</summary>
+    private static (string[] Pieces, float[] Scores, int[] Kinds) Vocabulary(ModelExport export)
+    {
+        int rows = export.Config.Text.VocabularySize, count = export.Tokenizer.PieceCount;
+        string[] pieces = new string[rows];
+        float[] scores = new float[rows];
+        int[] kinds = new int[rows];
+        Dictionary<int, string> added = [];
+        foreach ((string text, int id) in export.Tokenizer.AddedTokens)
+        {
+            added[id] = text;
+        }
+
+        for (int id = 0; id < rows; id++)
+        {
+            (pieces[id], scores[id], kinds[id]) = id < count
+                ? (export.Tokenizer.Pieces[id].Text, export.Tokenizer.Pieces[id].Score, (int)export.Tokenizer.Pieces[id].Type)
+                : added.TryGetValue(id, out string? text)
+                    ? (text, -1000, (int)SentencePieceType.Control)
+                    : ($"[PAD{id}]", -1000, (int)SentencePieceType.Unused);
+        }
+
+        return (pieces, scores, kinds);
+    }
+}

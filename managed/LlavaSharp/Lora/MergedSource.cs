@@ -1,0 +1,108 @@
+using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
+using LlavaSharp.Checkpoints;
+
+namespace LlavaSharp.Lora;
+
+/// <summary>A model with an adapter merged into it, one parameter at a time as it is asked for: W + s·B·A in float32, with DoRA each
+/// row then scaled to its learned length; parameters that trained beside the adapters replace the base's.</summary>
+/// <remarks>Arithmetic: PEFT's merge. The product is summed over the rank in order, one output row at a time, so the bytes do not
+/// depend on the number of threads.</remarks>
+public sealed class MergedSource : IParameterSource
+{
+    private const string Weight = ".weight";
+    private readonly IParameterSource _base;
+    private readonly AdapterReader _adapter;
+    private readonly Dictionary<string, long[]> _shapes;
+    private readonly HashSet<string> _modules;
+    private readonly HashSet<string> _replaced;
+    private float[] _merged = [];
+
+    /// <summary>Compares an adapter with the model that it is to be merged into.</summary>
+    /// <param name="model">The base's parameters.</param>
+    /// <param name="config">The model's shape.</param>
+    /// <param name="adapter">The adapter; borrowed, as the base is.</param>
+    /// <exception cref="UserErrorException">The adapter holds a parameter that the model has not, or one of another shape.</exception>
+    public MergedSource(IParameterSource model, LlavaConfig config, AdapterReader adapter)
+    {
+        (_base, _adapter) = (model, adapter);
+        _shapes = ParameterTable.Shapes(config).ToDictionary();
+        _modules = [.. adapter.Modules];
+        _replaced = [.. adapter.Replaced];
+        foreach (string name in adapter.Modules.Select(m => m + Weight).Concat(adapter.Replaced))
+        {
+            if (!_shapes.ContainsKey(name))
+            {
+                string stored = name.EndsWith(Weight, StringComparison.Ordinal) && _modules.Contains(name[..^Weight.Length])
+                    ? name[..^Weight.Length] + LoraTargets.DownSuffix : name;
+                throw new UserErrorException($"{adapter.Describe(stored)} has no place in the model ({name}); the adapter belongs to another "
+                    + $"base{(adapter.Config.BaseModel is { Length: > 0 } known ? $", {SafetensorsHeader.Quote(known)}" : "")}");
+            }
+        }
+
+        foreach ((string name, long[] shape) in LoraTargets.Parameters(config, adapter.Config.Options, adapter.Modules))
+        {
+            ParameterCheck.Require(adapter, name, shape, out _, out _);
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
+    {
+        if (_replaced.Contains(canonicalName))
+        {
+            return _adapter.TryGet(canonicalName, out type, out shape, out bytes);
+        }
+
+        string module = canonicalName.EndsWith(Weight, StringComparison.Ordinal) ? canonicalName[..^Weight.Length] : "";
+        if (!_modules.Contains(module))
+        {
+            return _base.TryGet(canonicalName, out type, out shape, out bytes);
+        }
+
+        (type, shape) = (TensorType.F32, _shapes[canonicalName]);
+        bytes = MemoryMarshal.AsBytes(Merge(module, shape));
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public string Describe(string canonicalName) =>
+        _replaced.Contains(canonicalName) ? _adapter.Describe(canonicalName) : _base.Describe(canonicalName);
+
+    private ReadOnlySpan<float> Merge(string module, long[] shape)
+    {
+        int rows = (int)shape[0], columns = (int)shape[1], rank = _adapter.Config.Options.Rank;
+        int count = checked(rows * columns);
+        if (_merged.Length < count)
+        {
+            _merged = new float[count];
+        }
+
+        float[] merged = _merged;
+        ParameterCheck.Require(_base, module + Weight, shape, out TensorType type, out ReadOnlySpan<byte> stored);
+        TensorConvert.ToFloats(type, stored, merged.AsSpan(0, count));
+        float[] down = ParameterExport.Floats(module + LoraTargets.DownSuffix, [rank, columns], _adapter); // [r, in]
+        float[] up = ParameterExport.Floats(module + LoraTargets.UpSuffix, [rows, rank], _adapter); // [out, r]
+        float[]? lengths = _adapter.Config.Options.Dora
+            ? ParameterExport.Floats(module + LoraTargets.MagnitudeSuffix, [rows], _adapter) : null; // [out]
+        float scale = (float)_adapter.Config.Options.Scale;
+        Parallel.For(0, rows, () => new float[columns], (row, _, delta) =>
+        {
+            Array.Clear(delta);
+            for (int k = 0; k < rank; k++)
+            {
+                TensorPrimitives.MultiplyAdd(down.AsSpan(k * columns, columns), up[(row * rank) + k], delta, delta);
+            }
+
+            Span<float> weight = merged.AsSpan(row * columns, columns);
+            TensorPrimitives.MultiplyAdd(delta, scale, weight, weight);
+            if (lengths is not null)
+            {
+                TensorPrimitives.Multiply(weight, lengths[row] / TensorPrimitives.Norm<float>(weight), weight);
+            }
+
+            return delta;
+        }, _ => { });
+        return merged.AsSpan(0, count);
+    }
+}
