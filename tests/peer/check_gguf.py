@@ -10,13 +10,13 @@ Needs llama-server on the PATH; imports nothing beyond Python's own library.
 import argparse
 import base64
 import glob
+import http.client
 import json
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 
 SYSTEM = ("A chat between a curious user and an artificial intelligence assistant. "
           "The assistant gives helpful, detailed, and polite answers to the user's questions.")
@@ -47,10 +47,14 @@ class Server:
         raise RuntimeError("llama-server did not start:\n" + self.log.read()[-3000:])
 
     def get(self, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/{path}", data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            return json.load(answer)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection.request("GET" if body is None else "POST", f"/{path}", None if body is None else json.dumps(body),
+                           {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read()
+        if answer.status != 200:
+            raise OSError(f"{path}: {answer.status} {text[:500]!r}")
+        return json.loads(text)
 
     def tokenize(self, text, first):
         return self.get("tokenize", {"content": text, "add_special": first, "parse_special": True})["tokens"]

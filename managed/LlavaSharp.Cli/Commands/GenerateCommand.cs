@@ -49,7 +49,7 @@ internal static class GenerateCommand
         var longest = Flag.Whole("--max_new_tokens", 512, 1);
         var seed = Flag.Whole("--seed", 0, 0);
         var json = new Option<bool>("--json");
-        var command = new Command("generate", "ask about an image") 
+        var command = new Command("generate", "ask about an image")
         {
             model, adapter, tower, prompt, image, template, temperature, topP, longest, seed, json,
         };

@@ -63,8 +63,8 @@ internal static class ModelFolders
         switch (layout)
         {
             case "gguf":
-                var (language, projector) = GgufExport.Write(
-                    target, export, typeName is null ? GgufExport.TypeOf(stored) : GgufTypes.Parse(typeName), Path.GetFileName(Full(target)));
+                var type = typeName is null ? GgufExport.TypeOf(stored) : GgufTypes.Parse(typeName);
+                var (language, projector) = GgufExport.Write(target, export, type, Path.GetFileName(Full(target)));
                 return $"{Path.GetFullPath(language)}, {Path.GetFullPath(projector)}";
             case "llava":
                 LlavaLayoutWriter.Write(target, export, withTower);

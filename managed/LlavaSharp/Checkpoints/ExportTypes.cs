@@ -26,7 +26,8 @@ public static class ExportTypes
     {
         string upper = text.Trim().ToUpperInvariant();
         (string unit, long bytes) = Units.First(u => upper.EndsWith(u.Unit, StringComparison.Ordinal));
-        return decimal.TryParse(upper[..^unit.Length].TrimEnd(), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal number)
+        string digits = upper[..^unit.Length].TrimEnd();
+        return decimal.TryParse(digits, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal number)
             && number * bytes is >= 1 and <= long.MaxValue
             ? (long)(number * bytes)
             : throw new UserErrorException($"--shard_size {text}: expected bytes, or a number with KB, MB, GB, KiB, MiB or GiB, such as 5GB");

@@ -7,7 +7,7 @@ namespace LlavaSharp.Lora;
 /// <param name="Options">Rank, scale, dropout, biases.</param>
 /// <param name="BaseModel">The model that the adapter belongs to, as it was named; null when the file does not say.</param>
 /// <param name="TargetModules">Last parts of the adapted modules' names; empty when the file has a pattern instead.</param>
-public sealed record AdapterConfig(LoraOptions Options, string? BaseModel, IReadOnlyList<string> TargetModules)
+public sealed record AdapterConfig(AdapterOptions Options, string? BaseModel, IReadOnlyList<string> TargetModules)
 {
     /// <summary>The file's name.</summary>
     public const string FileName = "adapter_config.json";
@@ -40,7 +40,7 @@ public sealed record AdapterConfig(LoraOptions Options, string? BaseModel, IRead
             }
         }
 
-        var options = new LoraOptions
+        var options = new AdapterOptions
         {
             Rank = json.Int("r", 1) ?? 8,
             Alpha = json.Double("lora_alpha") ?? 8,
@@ -52,7 +52,7 @@ public sealed record AdapterConfig(LoraOptions Options, string? BaseModel, IRead
                 "lora_only" => LoraBias.LoraOnly,
                 _ => throw json.Wrong("bias", "none, all or lora_only"),
             },
-            RankStabilised = json.Bool("use_rslora") ?? false,
+            RankStabilized = json.Bool("use_rslora") ?? false,
             Dora = json.Bool("use_dora") ?? false,
         };
         return new(options, json.String("base_model_name_or_path"), json.IsArray("target_modules") ? json.Texts("target_modules") : []);
@@ -80,6 +80,6 @@ public sealed record AdapterConfig(LoraOptions Options, string? BaseModel, IRead
         ["target_modules"] = new JsonArray([.. TargetModules.Select(m => (JsonNode?)JsonValue.Create(m))]),
         ["task_type"] = "CAUSAL_LM",
         ["use_dora"] = Options.Dora,
-        ["use_rslora"] = Options.RankStabilised,
+        ["use_rslora"] = Options.RankStabilized,
     }.ToJsonString(ConfigJson.WriteOptions) + "\n";
 }

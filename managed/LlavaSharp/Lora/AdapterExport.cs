@@ -9,7 +9,7 @@ public sealed record AdapterExport
     public required LlavaConfig Config { get; init; }
 
     /// <summary>Rank, scale, dropout, biases.</summary>
-    public required LoraOptions Options { get; init; }
+    public required AdapterOptions Options { get; init; }
 
     /// <summary>The adapters' parameters by canonical name (<c>layer.0.self_attn.q_proj.lora_A.weight</c>), and those of
     /// <see cref="Trainables"/>.</summary>

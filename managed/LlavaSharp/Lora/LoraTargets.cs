@@ -31,7 +31,7 @@ public static class LoraTargets
     /// <param name="modules">What is adapted; null means what the recipe adapts.</param>
     /// <exception cref="ArgumentException">The model has no such linear.</exception>
     public static IEnumerable<KeyValuePair<string, long[]>> Parameters(
-        LlavaConfig config, LoraOptions options, IEnumerable<string>? modules = null)
+        LlavaConfig config, AdapterOptions options, IEnumerable<string>? modules = null)
     {
         Dictionary<string, long[]> shapes = ParameterTable.Shapes(config).ToDictionary();
         foreach (string module in modules ?? Find(config))

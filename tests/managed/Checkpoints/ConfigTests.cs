@@ -127,7 +127,7 @@ public sealed class ConfigTests : IDisposable
     [InlineData("""{"model_type":"llava","vision_feature_select_strategy":"cls"}""", "vision_feature_select_strategy = \"cls\" is not supported; 'default' and 'full' are")]
     [InlineData("""{"model_type":"llava","image_aspect_ratio":"anyres"}""", "image_aspect_ratio = \"anyres\" is not supported; 'square' and 'pad' are")]
     [InlineData("""{"model_type":"llava","image_token_index":32000}""", "image_token_index = 32000 is outside the vocabulary, whose vocab_size is 32000")]
-    [InlineData("""{"model_type":"llava_llama"}""", "model_type = \"llava_llama\" is not supported; convert this folder of the original LLaVA code to Hugging Face's layout first")]
+    [InlineData("""{"model_type":"llava_llama"}""", "mm_vision_tower = (absent) should be the name or folder of a CLIP model")]
     [InlineData("""{"model_type":"llama"}""", "model_type = \"llama\" is not supported; 'llava' is; for a language model alone, name a CLIP folder with --vision_tower")]
     [InlineData("""{}""", "model_type = (absent) is not supported; 'llava' is; for a language model alone, name a CLIP folder with --vision_tower")]
     public void A_llava_field_that_is_not_implemented_is_refused_by_name_and_value(string json, string message) => Refused(json, message);

@@ -16,7 +16,7 @@ public sealed class ConvertTests : IDisposable
     {
         TinyFolders.WriteParts(_folder["lm"], _folder["vision_tower"], _config);
         MmProjectorFile.Write(_folder["mm_projector.bin"], _config, new TinyModel(_config));
-        AdapterWriter.Write(_folder["adapter"], new TinyAdapter(_config, new LoraOptions { Rank = 2, Alpha = 4 }).Export());
+        AdapterWriter.Write(_folder["adapter"], new TinyAdapter(_config, new AdapterOptions { Rank = 2, Alpha = 4 }).Export());
     }
 
     public void Dispose() => _folder.Dispose();

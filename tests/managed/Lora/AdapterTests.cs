@@ -10,7 +10,7 @@ namespace LlavaSharp.Tests.Lora;
 public sealed class AdapterTests : IDisposable
 {
     private static readonly LlavaConfig Config = TinyFolders.Config();
-    private static readonly LoraOptions Options = new() { Rank = 2, Alpha = 3, Dropout = 0.25 };
+    private static readonly AdapterOptions Options = new() { Rank = 2, Alpha = 3, Dropout = 0.25 };
     private readonly TempFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
@@ -38,20 +38,20 @@ public sealed class AdapterTests : IDisposable
         Assert.Equal(319.8, Math.Round(Count(vicuna) / 1e6, 1));
         Assert.Equal(335.5, Math.Round(Count(mistral) / 1e6, 1));
 
-        static double Count(LlavaConfig config) => LoraTargets.Parameters(config, new LoraOptions { Rank = 128, Alpha = 256 })
+        static double Count(LlavaConfig config) => LoraTargets.Parameters(config, new AdapterOptions { Rank = 128, Alpha = 256 })
             .Sum(p => (double)p.Value.Aggregate(1L, (a, b) => a * b));
     }
 
     [Fact]
     public void Scale_is_alpha_over_the_rank_or_over_its_root()
     {
-        Assert.Equal(2, new LoraOptions { Rank = 128, Alpha = 256 }.Scale);
-        Assert.Equal(0.25, new LoraOptions().Scale);
-        Assert.Equal(8, new LoraOptions { Rank = 4, Alpha = 16, RankStabilised = true }.Scale);
-        new LoraOptions().Check();
-        Assert.Equal("--lora_r 0: a rank is at least 1", Mistake(new LoraOptions { Rank = 0 }.Check));
-        Assert.Equal("--lora_alpha 0: it must be above 0", Mistake(new LoraOptions { Alpha = 0 }.Check));
-        Assert.Equal("--lora_dropout 1: it must be at least 0 and below 1", Mistake(new LoraOptions { Dropout = 1 }.Check));
+        Assert.Equal(2, new AdapterOptions { Rank = 128, Alpha = 256 }.Scale);
+        Assert.Equal(0.25, new AdapterOptions().Scale);
+        Assert.Equal(8, new AdapterOptions { Rank = 4, Alpha = 16, RankStabilized = true }.Scale);
+        new AdapterOptions().Check();
+        Assert.Equal("--lora_r 0: a rank is at least 1", Mistake(new AdapterOptions { Rank = 0 }.Check));
+        Assert.Equal("--lora_alpha 0: it must be above 0", Mistake(new AdapterOptions { Alpha = 0 }.Check));
+        Assert.Equal("--lora_dropout 1: it must be at least 0 and below 1", Mistake(new AdapterOptions { Dropout = 1 }.Check));
     }
 
     [Fact]
@@ -80,7 +80,7 @@ public sealed class AdapterTests : IDisposable
     [InlineData(true, true, LoraBias.LoraOnly)]
     public void What_is_written_reads_back(bool stabilised, bool dora, LoraBias bias)
     {
-        LoraOptions options = Options with { RankStabilised = stabilised, Dora = dora, Bias = bias };
+        AdapterOptions options = Options with { RankStabilized = stabilised, Dora = dora, Bias = bias };
         var written = new TinyAdapter(Config, options);
         AdapterWriter.Write(_folder["a"], written.Export());
         using var adapter = AdapterReader.Open(_folder["a"]);
@@ -101,7 +101,7 @@ public sealed class AdapterTests : IDisposable
     [InlineData(false, true)]
     public void Merged_weights_are_those_of_a_plain_sum_in_double(bool stabilised, bool dora)
     {
-        LoraOptions options = Options with { RankStabilised = stabilised, Dora = dora };
+        AdapterOptions options = Options with { RankStabilized = stabilised, Dora = dora };
         var values = new TinyAdapter(Config, options);
         AdapterWriter.Write(_folder["a"], values.Export());
         using var adapter = AdapterReader.Open(_folder["a"]);
@@ -178,6 +178,50 @@ public sealed class AdapterTests : IDisposable
         Assert.NotEqual(expected, TinyFolders.Logits(twice.Model));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_engines_adapters_and_its_merge_compute_what_the_merged_folder_does(bool stabilised)
+    {
+        AdapterOptions options = Options with { RankStabilized = stabilised };
+        var values = new TinyAdapter(Config, options);
+        AdapterWriter.Write(_folder["a"], values.Export());
+        using var adapter = AdapterReader.Open(_folder["a"]);
+        using var engine = new Engine();
+        using LoadedModel beside = ModelLoader.Load(engine, Config, new TinyModel(Config));
+        foreach (string module in adapter.Modules)
+        {
+            beside.Model.AttachLora(adapter.Config.Options.ToEngine(seed: 1), module + ".weight");
+        }
+
+        foreach ((string name, long[] shape) in LoraTargets.Parameters(Config, options).Concat(ParameterTable.Projector(Config)))
+        {
+            beside.Model.Write(name, ElementType.Float32, shape, MemoryMarshal.AsBytes<float>(values.Values(name)));
+        }
+
+        var merged = new MergedSource(new TinyModel(Config), Config, adapter);
+        using LoadedModel ours = ModelLoader.Load(engine, Config, merged);
+        float[] expected = TinyFolders.Logits(ours.Model);
+        Close(expected, TinyFolders.Logits(beside.Model));
+        beside.Model.MergeLora();
+        Close(expected, TinyFolders.Logits(beside.Model));
+        foreach (string module in adapter.Modules)
+        {
+            Assert.All(beside.Model.Read(module + ".weight").Zip(ours.Model.Read(module + ".weight")), p => Assert.Equal(p.Second, p.First, 2e-7));
+        }
+
+        static void Close(float[] expected, float[] actual)
+        {
+            double difference = Math.Sqrt(expected.Zip(actual).Sum(p => Math.Pow(p.First - p.Second, 2)));
+            Assert.InRange(difference / Math.Sqrt(expected.Sum(v => (double)v * v)), 0, 1e-5);
+        }
+    }
+
+    [Fact]
+    public void An_adapter_that_the_engine_does_not_train_is_refused() => Assert.Equal(
+        "--use_dora True: the engine trains plain and rank-stabilised adapters; merge-lora merges DoRA's that others trained",
+        Mistake(() => new AdapterOptions { Dora = true }.ToEngine(0)));
+
     [Fact]
     public void What_cannot_be_merged_is_named()
     {
@@ -221,7 +265,7 @@ public sealed class AdapterTests : IDisposable
     }
 
     /// <summary>W + s·B·A, and with DoRA each row scaled to its length, in double and in the plainest order.</summary>
-    private static double[] Merge(float[] weight, float[] down, float[] up, float[]? lengths, LoraOptions options)
+    private static double[] Merge(float[] weight, float[] down, float[] up, float[]? lengths, AdapterOptions options)
     {
         int rank = options.Rank, rows = up.Length / rank, columns = down.Length / rank;
         double[] merged = new double[weight.Length];

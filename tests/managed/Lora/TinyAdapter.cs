@@ -6,7 +6,7 @@ using LlavaSharp.Tests.Checkpoints;
 namespace LlavaSharp.Tests.Lora;
 
 /// <summary>An adapter of the tiny model, whose values follow from their names; its projector is not the base's.</summary>
-internal sealed class TinyAdapter(LlavaConfig config, LoraOptions options, IReadOnlyList<string>? modules = null) : IParameterSource
+internal sealed class TinyAdapter(LlavaConfig config, AdapterOptions options, IReadOnlyList<string>? modules = null) : IParameterSource
 {
     private readonly Dictionary<string, long[]> _shapes = LoraTargets.Parameters(config, options, modules)
         .Concat(ParameterTable.Projector(config)).ToDictionary();

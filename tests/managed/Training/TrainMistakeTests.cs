@@ -135,7 +135,7 @@ public sealed class TrainMistakeTests : IDisposable
     public void Generate_names_what_it_cannot_open()
     {
         Assert.Equal($"model folder {_tiny["none"]} does not exist", Host.Mistake("generate", "--model", _tiny["none"], "--prompt", "p"));
-        Assert.Contains("model_type", Host.Mistake("generate", "--model", _tiny.Llama, "--prompt", "p"));
+        Assert.Contains("is a language model without a vision tower", Host.Mistake("generate", "--model", _tiny.Llama, "--prompt", "p"));
     }
 
     private string Mistake(params string[] more)

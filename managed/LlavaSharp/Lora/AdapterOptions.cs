@@ -2,7 +2,7 @@ namespace LlavaSharp.Lora;
 
 /// <summary>How a low-rank adapter is shaped and scaled: y = W·x + s·B·(A·dropout(x)), with A [r, in] and B [out, r]. The defaults
 /// are the recipe's.</summary>
-public sealed record LoraOptions
+public sealed record AdapterOptions
 {
     /// <summary>--lora_r: r, the rank.</summary>
     public int Rank { get; init; } = 64;
@@ -17,13 +17,26 @@ public sealed record LoraOptions
     public LoraBias Bias { get; init; }
 
     /// <summary>Whether the scale is α/√r instead of α/r (rank-stabilised LoRA).</summary>
-    public bool RankStabilised { get; init; }
+    public bool RankStabilized { get; init; }
 
     /// <summary>Whether each output row of the adapted weight is scaled to a learned length (weight-decomposed LoRA).</summary>
     public bool Dora { get; init; }
 
     /// <summary>s, what the product of the two matrices is multiplied with.</summary>
-    public double Scale => RankStabilised ? Alpha / Math.Sqrt(Rank) : Alpha / Rank;
+    public double Scale => RankStabilized ? Alpha / Math.Sqrt(Rank) : Alpha / Rank;
+
+    /// <summary>What the engine attaches.</summary>
+    /// <param name="seed">Key of A's first values and of the dropout masks.</param>
+    /// <exception cref="UserErrorException">The values are none that an adapter can have, or the engine does not train such a
+    /// one.</exception>
+    public Interop.LoraOptions ToEngine(long seed)
+    {
+        Check();
+        return Dora
+            ? throw new UserErrorException("--use_dora True: the engine trains plain and rank-stabilised adapters; merge-lora merges "
+                + "DoRA's that others trained")
+            : new() { Rank = Rank, Alpha = Alpha, Dropout = Dropout, Seed = seed, RankStabilized = RankStabilized };
+    }
 
     /// <summary>Refuses values that no adapter can have.</summary>
     /// <exception cref="UserErrorException">The rank is not positive, alpha is not a positive number, or dropout is not in
