@@ -25,6 +25,12 @@ internal static class HuggingFaceTokenizerFiles
     private static void Write(
         string folder, LlavaTokenizer tokenizer, IReadOnlyList<(int Id, string Text)> added, bool llava, int modelMaxLength)
     {
+        if (tokenizer.IsByteLevel)
+        {
+            throw new UserErrorException("model folders are written for SentencePiece tokenizers (tokenizer.model), and this model's is a "
+                + "byte-level BPE (tokenizer.json)");
+        }
+
         var model = SentencePieceModel.Parse(tokenizer.ModelBytes);
         AtomicFile.WriteBytes(Path.Combine(folder, "tokenizer.model"), tokenizer.ModelBytes);
         AtomicFile.WriteBytes(Path.Combine(folder, "tokenizer.json"),

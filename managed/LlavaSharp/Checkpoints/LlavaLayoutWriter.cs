@@ -81,8 +81,10 @@ public static class LlavaLayoutWriter
     {
         bool huggingFace = export.Config.ImageTokenIndex is not null;
         return [.. export.Tokenizer.AddedTokens
-            .Where(t => t.Value >= export.Tokenizer.PieceCount && !(huggingFace && (t.Key is ExportVocabulary.ImageText or ExportVocabulary.PadText
-                || t.Key.StartsWith(ExportVocabulary.UnusedPrefix, StringComparison.Ordinal))))
+            .Where(t => t.Value >= export.Tokenizer.PieceCount && !(huggingFace && IsExports(t.Key)))
             .Select(t => (t.Value, t.Key)).OrderBy(t => t.Value)];
     }
+
+    private static bool IsExports(string token) => token is ExportVocabulary.ImageText or ExportVocabulary.PadText
+        || token.StartsWith(ExportVocabulary.UnusedPrefix, StringComparison.Ordinal);
 }

@@ -27,7 +27,8 @@ internal sealed record LlavaTower(VisionConfig Config, string? Folder)
 
         string last = Path.GetFileName(Path.TrimEndingDirectorySeparator(name));
         string parent = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(checkpoint))) ?? checkpoint;
-        foreach (string candidate in (string[])[Path.Combine(checkpoint, name), name, Path.Combine(checkpoint, last), Path.Combine(parent, last)])
+        string[] candidates = [Path.Combine(checkpoint, name), name, Path.Combine(checkpoint, last), Path.Combine(parent, last)];
+        foreach (string candidate in candidates)
         {
             if (last.Length > 0 && File.Exists(Path.Combine(candidate, "config.json")))
             {

@@ -18,6 +18,12 @@ public static class GgufExport
     {
         GgufVisionTower.Check(export.Config);
         ModelLoader.CheckVocabulary(export.Config, export.Tokenizer);
+        if (export.Tokenizer.IsByteLevel)
+        {
+            throw new UserErrorException("GGUF is written for SentencePiece tokenizers (tokenizer.model), and this model's is a byte-level "
+                + "BPE (tokenizer.json)");
+        }
+
         try
         {
             Directory.CreateDirectory(folder);

@@ -8,5 +8,6 @@ namespace LlavaSharp.Gguf;
 public sealed record GgufTensor(string Name, GgufType Type, IReadOnlyList<long> Shape, Action<Stream> WriteTo)
 {
     /// <summary>Bytes it takes.</summary>
-    public long ByteCount { get; } = Shape.Take(Shape.Count - 1).Aggregate(1L, (a, b) => checked(a * b)) * GgufTypes.RowBytes(Type, Shape[^1]);
+    public long ByteCount { get; } =
+        Shape.Take(Shape.Count - 1).Aggregate(1L, (a, b) => checked(a * b)) * GgufTypes.RowBytes(Type, Shape[^1]);
 }

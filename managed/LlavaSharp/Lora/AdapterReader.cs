@@ -30,7 +30,8 @@ public sealed class AdapterReader : IParameterSource, IDisposable
     public AdapterConfig Config { get; }
 
     /// <summary>The adapted modules, such as <c>layer.0.self_attn.q_proj</c>, in ordinal order.</summary>
-    public IReadOnlyList<string> Modules => field ??= [.. _stored.Keys.Where(n => n.EndsWith(LoraTargets.DownSuffix, StringComparison.Ordinal))
+    public IReadOnlyList<string> Modules => field ??= [.. _stored.Keys
+        .Where(n => n.EndsWith(LoraTargets.DownSuffix, StringComparison.Ordinal))
         .Select(n => n[..^LoraTargets.DownSuffix.Length]).Order(StringComparer.Ordinal)];
 
     /// <summary>The whole parameters that the folder holds, such as the projector's, in ordinal order.</summary>

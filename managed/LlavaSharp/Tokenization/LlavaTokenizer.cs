@@ -88,7 +88,7 @@ public sealed class LlavaTokenizer
     public string EosPiece => Spelling(EosId) ?? "";
 
     /// <summary>Whether a space is put before a text.</summary>
-    internal bool AddDummyPrefix => _model.AddDummyPrefix;
+    internal bool AddDummyPrefix => _model is SentencePieceEncoder { Model.AddDummyPrefix: true };
 
     /// <summary>The pieces that a slow Hugging Face tokenizer recognises inside text: unknown, begin and end of sentence.</summary>
     internal IReadOnlyList<(string Text, int Id)> SpecialPieces { get; }
