@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "abi/checks.h"
 #include "abi/guard.h"
@@ -44,6 +45,7 @@ struct TrainerObject {
   Alive alive;
   std::shared_ptr<ModelObject> model;
   train::Trainer trainer;
+  std::vector<train::Group> groups;  // Of the last step: kept, so that a step allocates nothing.
 };
 
 struct GeneratorObject {

@@ -75,7 +75,8 @@ llv_status llv_trainer_step(llv_trainer* trainer, const llv_group* groups, int64
   return abi::guard([&] {
     const auto inside = abi::enter(trainer, "trainer");
     abi::require(out_gradient_norm, "out_gradient_norm");
-    std::vector<train::Group> own;
+    std::vector<train::Group>& own = inside->groups;
+    own.clear();
     for (const llv_group& group : abi::span_of(groups, groups_count, "groups")) {
       own.push_back({.learning_rate = group.learning_rate, .weight_decay = group.weight_decay});
     }

@@ -1,10 +1,14 @@
 // Each product becomes one call on tensors that borrow the views' memory; a transposed operand is
 // the same memory with its strides exchanged, which the matrix library takes without a copy.
+// Handles are kept, so that a step whose buffers lie where the last one's did makes none.
 #include "core/matmul.h"
 
 #include <array>
 #include <cinttypes>
 #include <cstring>
+#include <functional>
+#include <unordered_map>
+#include <utility>
 
 #include "core/error.h"
 #include "core/gemm.h"
@@ -20,12 +24,44 @@ struct Product {
   bool transpose_a, transpose_b;
 };
 
-Tensor borrow(const View& view, bool transposed) {
+// What a borrowing tensor is made of: data, sizes and strides.
+struct HandleKey {
+  const void* data;
+  std::array<int64_t, 4> layout;
+  bool operator==(const HandleKey&) const = default;
+};
+
+struct HashHandleKey {
+  size_t operator()(const HandleKey& key) const {
+    size_t hash = std::hash<const void*>{}(key.data);
+    for (const int64_t part : key.layout) {
+      hash = (hash ^ static_cast<size_t>(part)) * 0x9E3779B97F4A7C15ULL;
+      hash ^= hash >> 29U;
+    }
+    return hash;
+  }
+};
+
+// A handle owns no memory, so one whose memory has gone is only forgotten some time.
+constexpr size_t kHandlesMax = 16384;
+
+using Handles = std::unordered_map<HandleKey, Tensor, HashHandleKey>;
+
+Handles& handles() {
+  thread_local Handles kept;
+  return kept;
+}
+
+AtenTensorHandle borrow(Handles& kept, const View& view, bool transposed) {
   std::array<int64_t, 2> sizes{view.rows, view.cols};
   std::array<int64_t, 2> strides{view.stride, 1};
   if (transposed) {
     sizes = {view.cols, view.rows};
     strides = {1, view.stride};
+  }
+  const HandleKey key{.data = view.data, .layout = {sizes[0], sizes[1], strides[0], strides[1]}};
+  if (const auto found = kept.find(key); found != kept.end()) {
+    return found->second.get();
   }
   AtenTensorHandle handle = nullptr;
   const AOTITorchError error = aoti_torch_create_tensor_from_blob(
@@ -35,7 +71,9 @@ Tensor borrow(const View& view, bool transposed) {
     fail(LLV_DEVICE, "libtorch refused a [%" PRId64 ", %" PRId64 "] view (status %d)", sizes[0],
          sizes[1], error);
   }
-  return Tensor(handle);
+  Tensor owned(handle);
+  kept.emplace(key, std::move(owned));
+  return handle;
 }
 
 void check_view(const char* product, const char* operand, const View& view) {
@@ -60,14 +98,17 @@ void zero(const View& out) {
 
 void multiply_by_libtorch(const Product& product, const View& out, const View& a, const View& b,
                           Accumulate accumulate) {
-  const Tensor out_tensor = borrow(out, false);
-  const Tensor a_tensor = borrow(a, product.transpose_a);
-  const Tensor b_tensor = borrow(b, product.transpose_b);
+  Handles& kept = handles();
+  if (kept.size() + 3 > kHandlesMax) {
+    kept.clear();
+  }
+  const AtenTensorHandle out_tensor = borrow(kept, out, false);
+  const AtenTensorHandle a_tensor = borrow(kept, a, product.transpose_a);
+  const AtenTensorHandle b_tensor = borrow(kept, b, product.transpose_b);
   const AOTITorchError error =
       accumulate == Accumulate::kYes
-          ? aoti_torch_cpu_addmm_out(out_tensor.get(), out_tensor.get(), a_tensor.get(),
-                                     b_tensor.get(), 1.0, 1.0)
-          : aoti_torch_cpu_mm_out(out_tensor.get(), a_tensor.get(), b_tensor.get());
+          ? aoti_torch_cpu_addmm_out(out_tensor, out_tensor, a_tensor, b_tensor, 1.0, 1.0)
+          : aoti_torch_cpu_mm_out(out_tensor, a_tensor, b_tensor);
   if (error != 0) {
     fail(LLV_DEVICE,
          "%s failed in libtorch (status %d): m %" PRId64 ", n %" PRId64 ", k %" PRId64

@@ -5,6 +5,8 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <type_traits>
 #include <vector>
 
 #include "core/view.h"
@@ -62,6 +64,15 @@ class Arena {
   explicit Arena(std::shared_ptr<MemoryLedger> ledger) : ledger_(std::move(ledger)) {}
   [[nodiscard]] View take(int64_t rows, int64_t cols);  // Uninitialised float32 [rows, cols].
   [[nodiscard]] int32_t* take_ints(int64_t count);
+  // Objects in their initial state; nothing ends their lives.
+  template <typename T>
+  [[nodiscard]] std::span<T> take_objects(int64_t count) {
+    static_assert(std::is_trivially_destructible_v<T> && alignof(T) <= 64);
+    const auto bytes = static_cast<int64_t>(sizeof(T)) * count;
+    T* first = reinterpret_cast<T*>(take(1, (bytes + 3) / 4).f32());
+    std::uninitialized_value_construct_n(first, count);
+    return {first, static_cast<size_t>(count)};
+  }
   [[nodiscard]] Mark mark() const;
   void rewind(Mark mark);
 

@@ -13,7 +13,7 @@ namespace llavasharp::core {
 namespace {
 
 struct Loop {
-  const std::function<void(int64_t, int64_t)>* body;
+  const Call<void(int64_t, int64_t)>* body;
   std::atomic_flag failed;
   std::exception_ptr error;  // Written by the one part that sets `failed`.
 };
@@ -31,7 +31,7 @@ void run_part(int64_t begin, int64_t end, void* context) {
 
 }  // namespace
 
-void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+void parallel_for(int64_t count, int64_t grain, Call<void(int64_t, int64_t)> body) {
   if (count <= 0) {
     return;
   }
@@ -50,7 +50,7 @@ void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t
   }
 }
 
-void parallel_tasks(int64_t count, const std::function<void(int64_t)>& body) {
+void parallel_tasks(int64_t count, Call<void(int64_t)> body) {
   std::atomic<int64_t> next{0};
   const int64_t workers = std::min<int64_t>(count, threads());
   parallel_for(workers, 1, [&](int64_t, int64_t) {

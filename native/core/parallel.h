@@ -3,19 +3,20 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+
+#include "core/call.h"
 
 namespace llavasharp::core {
 
 // Calls body(begin, end) over parts of 0 … count, each at least `grain` long (the last may be
 // shorter). Parts depend on the thread count; bodies must not make results depend on where parts
 // are cut. Rethrows a body's exception.
-void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
+void parallel_for(int64_t count, int64_t grain, Call<void(int64_t, int64_t)> body);
 
 // Calls body(task) for each task of 0 … count, the lowest first, each on whichever thread is free:
 // for tasks of unequal cost, whose results do not depend on each other. Rethrows a body's
 // exception.
-void parallel_tasks(int64_t count, const std::function<void(int64_t)>& body);
+void parallel_tasks(int64_t count, Call<void(int64_t)> body);
 
 // Threads that parallel_for and products use.
 [[nodiscard]] int32_t threads();

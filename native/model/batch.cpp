@@ -48,8 +48,9 @@ void check_samples(const Batch& batch) {
   }
 }
 
-// Image rows replace distinct tokens; returns which tokens they replace.
-std::vector<bool> check_slots(const Batch& batch, const Config& config) {
+// Image rows replace distinct tokens; returns which tokens they replace, until this thread's next
+// call.
+const std::vector<bool>& check_slots(const Batch& batch, const Config& config) {
   const int64_t images = check_pixels(batch.pixels, config);
   const int64_t rows = images * config.image_rows();
   if (static_cast<int64_t>(batch.image_slots.size()) != rows) {
@@ -57,7 +58,8 @@ std::vector<bool> check_slots(const Batch& batch, const Config& config) {
          batch.image_slots.size(), static_cast<long long>(images),
          static_cast<long long>(config.image_rows()), static_cast<long long>(rows));
   }
-  std::vector<bool> replaced(batch.tokens.size(), false);
+  thread_local std::vector<bool> replaced;  // Kept: a steady step allocates nothing.
+  replaced.assign(batch.tokens.size(), false);
   for (size_t i = 0; i < batch.image_slots.size(); ++i) {
     const int32_t slot = batch.image_slots[i];
     if (slot == -1) {
@@ -98,7 +100,7 @@ int64_t check_pixels(std::span<const float> pixels, const Config& config) {
 void check_batch(const Batch& batch, const Config& config) {
   check_lengths(batch);
   check_samples(batch);
-  const std::vector<bool> replaced = check_slots(batch, config);
+  const std::vector<bool>& replaced = check_slots(batch, config);
   const int32_t vocabulary = config.get().vocabulary;
   for (size_t t = 0; t < batch.tokens.size(); ++t) {
     const int32_t token = batch.tokens[t];

@@ -27,15 +27,16 @@ Context of_layer(Context context, size_t index) {
 
 void decoder_forward(Context context, const Config& config,
                      std::span<const DecoderLayerWeights> weights, const DecoderRun& run,
-                     View hidden, View x, std::vector<DecoderLayerSaved>& saved) {
+                     View hidden, View x, std::span<DecoderLayerSaved> saved) {
   const layers::AttentionConfig attention = attention_config(config);
   const bool keep = run.keep != Keep::kNothing;
-  saved.resize(weights.size());
   for (size_t i = 0; i < weights.size(); ++i) {
     const bool last = i + 1 == weights.size();
     const layers::Selection* selection = last ? run.selection : nullptr;
     const layers::LayerCache* cache = run.caches.empty() ? nullptr : &run.caches[i];
-    saved[i].begin = context.arena.mark();
+    if (keep) {
+      saved[i].begin = context.arena.mark();
+    }
     const int64_t rows = last ? hidden.rows : x.rows;
     // Residual stream after attention and after the MLP; one buffer where nothing is kept.
     View middle = last ? hidden : x;  // [T or R, D]
@@ -56,7 +57,7 @@ void decoder_forward(Context context, const Config& config,
 void decoder_backward(Context context, const Config& config,
                       std::span<const DecoderLayerWeights> weights,
                       std::span<const DecoderLayerWeights> gradients, const DecoderRun& run,
-                      View dx, View dhidden, const std::vector<DecoderLayerSaved>& saved) {
+                      View dx, View dhidden, std::span<const DecoderLayerSaved> saved) {
   const layers::AttentionConfig attention = attention_config(config);
   for (size_t i = weights.size(); i-- > 0;) {
     const bool last = i + 1 == weights.size();

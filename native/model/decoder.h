@@ -5,7 +5,6 @@
 #pragma once
 
 #include <span>
-#include <vector>
 
 #include "layers/context.h"
 #include "layers/packing.h"
@@ -28,16 +27,17 @@ struct DecoderRun {
 };
 
 // hidden [R, D] from x [T, D]. Without a selection and with Keep::kNothing, hidden may be x. x is
-// overwritten with Keep::kNothing and borrowed by `saved` otherwise.
+// overwritten with Keep::kNothing and borrowed by `saved` otherwise: one a layer, or none with
+// Keep::kNothing.
 void decoder_forward(layers::Context context, const Config& config,
                      std::span<const DecoderLayerWeights> weights, const DecoderRun& run,
-                     View hidden, View x, std::vector<DecoderLayerSaved>& saved);
+                     View hidden, View x, std::span<DecoderLayerSaved> saved);
 
 // dx [T, D] from dhidden [R, D], which is overwritten; with a selection only. Rewinds the arena to
 // where `saved` began, layer by layer.
 void decoder_backward(layers::Context context, const Config& config,
                       std::span<const DecoderLayerWeights> weights,
                       std::span<const DecoderLayerWeights> gradients, const DecoderRun& run,
-                      View dx, View dhidden, const std::vector<DecoderLayerSaved>& saved);
+                      View dx, View dhidden, std::span<const DecoderLayerSaved> saved);
 
 }  // namespace llavasharp::model

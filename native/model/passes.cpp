@@ -130,8 +130,7 @@ void run_logits(Llava& model, const Batch& batch, std::span<const int32_t> rows,
                        .caches = {},
                        .keep = Keep::kNothing};
   const Inputs inputs = make_inputs(model, batch, false);
-  std::vector<DecoderLayerSaved> saved;
-  decoder_forward(context, model.config(), model.weights().layers, run, hidden, inputs.x, saved);
+  decoder_forward(context, model.config(), model.weights().layers, run, hidden, inputs.x, {});
   context.kernels.gather_rows(requested, hidden, order.data());
   layers::logits_forward(context, c.norm_eps, model.weights().head,
                          core::dense(logits.data(), count, c.vocabulary), requested);
@@ -156,8 +155,7 @@ void run_loss(Llava& model, const Batch& batch, std::span<double> losses,
                          .caches = {},
                          .keep = Keep::kNothing};
     const Inputs inputs = make_inputs(model, batch, false);
-    std::vector<DecoderLayerSaved> saved;
-    decoder_forward(context, model.config(), model.weights().layers, run, hidden, inputs.x, saved);
+    decoder_forward(context, model.config(), model.weights().layers, run, hidden, inputs.x, {});
     layers::loss_forward(context, c.norm_eps, model.weights().head, hidden, supervised.targets,
                          row_losses);
   }
@@ -258,7 +256,8 @@ Loss run_gradients(Llava& model, const Batch& batch, const Weights& gradients,
   const View dhidden = context.arena.take(rows, width);                          // [R, D]
   const View dx = backward ? context.arena.take(batch.count(), width) : View{};  // [T, D]
   const Inputs inputs = make_inputs(model, batch, reach.projector);
-  std::vector<DecoderLayerSaved> saved;
+  const std::span<DecoderLayerSaved> saved =
+      context.arena.take_objects<DecoderLayerSaved>(backward ? model.config().get().layers : 0);
   decoder_forward(context, model.config(), model.weights().layers, run, hidden, inputs.x, saved);
   const double sum = run_head(model, supervised, gradients, reach, gradient_scale, dhidden, hidden);
   if (backward) {

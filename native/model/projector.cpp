@@ -7,11 +7,16 @@ namespace llavasharp::model {
 View projector_forward(layers::Context context, std::span<const layers::Linear> weights,
                        View features, ProjectorSaved* saved) {
   View x = features;
+  if (saved != nullptr) {
+    const auto count = static_cast<int64_t>(weights.size());
+    saved->inputs = context.arena.take_objects<View>(count);
+    saved->preactivations = context.arena.take_objects<View>(count);
+  }
   for (size_t i = 0; i < weights.size(); ++i) {
     const layers::Linear& linear = weights[i];
     const View y = context.arena.take(x.rows, linear.weight.rows);  // [F, D]
     if (saved != nullptr) {
-      saved->inputs.push_back(x);
+      saved->inputs[i] = x;
     }
     if (i + 1 == weights.size()) {
       layers::linear_forward(context, y, x, linear);
@@ -21,7 +26,7 @@ View projector_forward(layers::Context context, std::span<const layers::Linear> 
     View pre;  // [F, D]
     if (saved != nullptr) {
       pre = context.arena.take(y.rows, y.cols);
-      saved->preactivations.push_back(pre);
+      saved->preactivations[i] = pre;
     }
     context.kernels.bias_activation_forward(y, pre, y, linear.bias, backend::Activation::kGelu);
     x = y;

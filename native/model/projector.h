@@ -2,7 +2,6 @@
 #pragma once
 
 #include <span>
-#include <vector>
 
 #include "layers/context.h"
 #include "layers/linear.h"
@@ -14,8 +13,8 @@ using core::View;
 
 // What backward reads: views into the arena, which the caller rewinds.
 struct ProjectorSaved {
-  std::vector<View> inputs;          // [F, in] of each linear.
-  std::vector<View> preactivations;  // [F, D] of each GELU.
+  std::span<View> inputs;          // [F, in] of each linear.
+  std::span<View> preactivations;  // [F, D] of each GELU, which follows its linear.
 };
 
 // Returns [F, D] in the arena: of features [F, Dv], or features itself for identity.

@@ -129,7 +129,7 @@ void Generator::prefill(const Batch& batch, View hidden) {
                        .caches = caches_for(cache_rows),
                        .keep = layers::Keep::kNothing};
   const Inputs inputs = make_inputs(model_, batch, false);
-  decoder_forward(context, model_.config(), model_.weights().layers, run, hidden, inputs.x, saved_);
+  decoder_forward(context, model_.config(), model_.weights().layers, run, hidden, inputs.x, {});
 }
 
 void Generator::decode(View hidden) {
@@ -162,7 +162,7 @@ void Generator::decode(View hidden) {
                        .caches = caches_for(cache_rows),
                        .keep = layers::Keep::kNothing};
   layers::embedding_forward(context, hidden, model_.weights().embed, tokens);
-  decoder_forward(context, model_.config(), model_.weights().layers, run, hidden, hidden, saved_);
+  decoder_forward(context, model_.config(), model_.weights().layers, run, hidden, hidden, {});
 }
 
 void Generator::advance(View hidden, int64_t step, Sampler& sampler, const Outputs& outputs) {

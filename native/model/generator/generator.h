@@ -54,7 +54,6 @@ class Generator {
   std::vector<core::Buffer> cache_;  // [rows, 2K·d] a layer.
   int64_t cache_rows_ = 0;
   std::vector<layers::LayerCache> caches_;
-  std::vector<DecoderLayerSaved> saved_;
   std::vector<Sequence> sequences_;
 };
 
