@@ -48,7 +48,8 @@ internal static class App
     internal static IReadOnlyList<Verb> Verbs(Shell shell) =>
         [
             DemoCommand.Create(shell), TrainCommand.Create(shell), GenerateCommand.Create(shell), MergeLoraCommand.Create(shell),
-            ConvertCommand.Create(shell), ParityCommand.Create(shell), BenchCommand.Create(shell),
+            ConvertCommand.Create(shell), CheckDataCommand.Create(shell), ShowSampleCommand.Create(shell), ParityCommand.Create(shell),
+            BenchCommand.Create(shell),
         ];
 
     private static int Invoke(string[] arguments, Shell shell)

@@ -51,7 +51,7 @@ internal static class TrainCommand
         return new(
             command,
             "trains stage 1 (the projector) or stage 2 (all but the vision tower)",
-            "llavasharp train --model_name_or_path llm --vision_tower clip --data_path d.json …",
+            "llavasharp train --model_name_or_path llm --vision_tower clip --data_path d.json",
             Introduction + Flags());
     }
 

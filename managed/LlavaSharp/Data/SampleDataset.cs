@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using System.Text.Unicode;
 using Microsoft.Win32.SafeHandles;
 
 namespace LlavaSharp.Data;
@@ -18,11 +19,14 @@ public sealed class SampleDataset : IDisposable
 
     private readonly List<Entry> _entries;
 
-    private SampleDataset(string path, SafeFileHandle file, List<Entry> entries)
+    private readonly Dictionary<int, SampleProblem> _problems;
+
+    private SampleDataset(string path, SafeFileHandle file, List<Entry> entries, Dictionary<int, SampleProblem> problems)
     {
         _path = path;
         _file = file;
         _entries = entries;
+        _problems = problems;
     }
 
     /// <summary>Number of samples, at least one.</summary>
@@ -30,7 +34,7 @@ public sealed class SampleDataset : IDisposable
 
     /// <summary>Parses a sample.</summary>
     /// <param name="index">0 to <see cref="Count"/> - 1, in file order.</param>
-    /// <exception cref="UserErrorException">The file has changed since it was opened.</exception>
+    /// <exception cref="UserErrorException">The file has changed since it was opened, or the sample is malformed.</exception>
     public Sample this[int index] => Read(index, _entries[index]);
 
     /// <summary>Opens a file and checks every sample.</summary>
@@ -38,7 +42,21 @@ public sealed class SampleDataset : IDisposable
     /// <exception cref="UserErrorException">
     /// The file is missing, empty or malformed, or a sample lacks what it needs; the message has line and byte, from 1.
     /// </exception>
-    public static SampleDataset Open(string path)
+    public static SampleDataset Open(string path) => Open(path, tolerant: false);
+
+    /// <summary>
+    /// Opens a file in which single samples may be malformed or repeat earlier ones: <see cref="Problem"/> names them. The
+    /// JSON itself must be whole.
+    /// </summary>
+    /// <param name="path">The data file.</param>
+    /// <exception cref="UserErrorException">The file is missing, empty, or no list of samples.</exception>
+    public static SampleDataset OpenTolerant(string path) => Open(path, tolerant: true);
+
+    /// <summary>What is wrong with a sample as text: malformed, not UTF-8, or a repetition; null when nothing is.</summary>
+    /// <param name="index">0 to <see cref="Count"/> - 1.</param>
+    public SampleProblem? Problem(int index) => _problems.GetValueOrDefault(index);
+
+    private static SampleDataset Open(string path, bool tolerant)
     {
         SafeFileHandle? file = null;
         try
@@ -50,18 +68,18 @@ public sealed class SampleDataset : IDisposable
 
             file = File.OpenHandle(path);
             var entries = new List<Entry>();
+            var problems = new Dictionary<int, SampleProblem>();
+            var seen = tolerant ? new Dictionary<UInt128, int>() : null;
             using (var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0))
             {
                 new SampleScanner(stream, path).Scan((offset, json) =>
-                {
-                    var sample = SampleReader.Parse(json);
-                    var words = sample.Conversations.Sum(turn => PythonText.WordCount(turn.Value));
-                    entries.Add(new Entry(offset, json.Length, sample.Images.Count == 0 ? -words : words));
-                });
+                    entries.Add(new Entry(offset, json.Length, seen is null
+                        ? Length(SampleReader.Parse(json))
+                        : LengthOrProblem(json, entries.Count, problems, seen))));
             }
 
             var dataset = entries.Count > 0
-                ? new SampleDataset(path, file, entries)
+                ? new SampleDataset(path, file, entries, problems)
                 : throw new UserErrorException($"{path}: the list of samples is empty");
             file = null;
             return dataset;
@@ -93,8 +111,46 @@ public sealed class SampleDataset : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _file.Dispose();
 
+    private static int Length(Sample sample)
+    {
+        var words = sample.Conversations.Sum(turn => PythonText.WordCount(turn.Value));
+        return sample.Images.Count == 0 ? -words : words;
+    }
+
+    /// <summary>A sample's length; 1 for one with a problem, which is never trained but has its place in the order.</summary>
+    private static int LengthOrProblem(
+        ReadOnlySpan<byte> json, int index, Dictionary<int, SampleProblem> problems, Dictionary<UInt128, int> seen)
+    {
+        try
+        {
+            if (!Utf8.IsValid(json))
+            {
+                throw Fault.With(new FormatException("its text is not valid UTF-8"), SampleFault.BadText);
+            }
+
+            var sample = SampleReader.Parse(json);
+            var hash = SampleHash.Of(sample);
+            if (!seen.TryAdd(hash, index))
+            {
+                throw Fault.With(new FormatException($"the same images and turns as sample {seen[hash]}"), SampleFault.Duplicate);
+            }
+
+            return Length(sample) is var length and not 0 ? length : 1;
+        }
+        catch (FormatException e)
+        {
+            problems.Add(index, new(index, Fault.Of<SampleFault>(e) ?? SampleFault.Malformed, e.Message));
+            return 1;
+        }
+    }
+
     private Sample Read(int index, Entry entry)
     {
+        if (_problems.TryGetValue(index, out var problem) && problem.Fault is SampleFault.Malformed or SampleFault.BadText)
+        {
+            throw Fault.With(new UserErrorException($"{_path}: sample {index}: {problem!.Message}"), problem.Fault);
+        }
+
         var buffer = ArrayPool<byte>.Shared.Rent(entry.Bytes);
         try
         {

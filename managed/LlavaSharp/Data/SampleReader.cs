@@ -157,7 +157,8 @@ internal static class SampleReader
         }
         catch (InvalidOperationException e)
         {
-            throw new FormatException($"a \"{key}\" is not valid Unicode (broken UTF-8, or half a surrogate pair)", e);
+            throw Fault.With(
+                new FormatException($"a \"{key}\" is not valid Unicode (broken UTF-8, or half a surrogate pair)", e), SampleFault.BadText);
         }
     }
 

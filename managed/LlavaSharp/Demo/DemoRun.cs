@@ -144,6 +144,7 @@ public sealed class DemoRun
         ImageFolder = data.ImageFolder,
         ImageAspectRatio = "pad",
         GroupByModalityLength = true,
+        Sampler = "recipe",
         OutputDir = _paths.Stage2,
         MaxSteps = _options.Budget.Stage2Steps,
         PerDeviceTrainBatchSize = _options.Budget.Stage2Batch,

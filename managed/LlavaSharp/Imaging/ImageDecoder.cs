@@ -48,7 +48,7 @@ public static class ImageDecoder
             if (!info.Exists)
             {
                 string what = Directory.Exists(path) ? "is a folder, not a file" : "does not exist";
-                throw new UserErrorException($"image {path} {what}: check the sample's \"image\" and the image folder.");
+                throw Error(ImageFault.Missing, $"image {path} {what}: check the sample's \"image\" and the image folder.");
             }
 
             using SafeFileHandle file = File.OpenHandle(path);
@@ -72,7 +72,7 @@ public static class ImageDecoder
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new UserErrorException($"image {path} cannot be read: {error.Message}", error);
+            throw Error(ImageFault.Missing, $"image {path} cannot be read: {error.Message}");
         }
     }
 
@@ -108,7 +108,27 @@ public static class ImageDecoder
 
             SKImageInfo info = new(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul);
             CheckPixels(info.Width, info.Height, nameForErrors, limits);
-            return Pixels(codec, info, format, nameForErrors);
+
+            // A grey PNG of 16 bits: Pillow clips its values at 255, where Skia scales them.
+            return format == "PNG" && GreyPng16.Is(file)
+                ? GreyOf16Bits(file, codec, info, nameForErrors)
+                : Pixels(codec, info, format, nameForErrors);
+        }
+    }
+
+    private static DecodedImage GreyOf16Bits(ReadOnlySpan<byte> file, SKCodec codec, SKImageInfo info, string name)
+    {
+        // Skia's decode says whether the file is whole.
+        DecodedImage image = Pixels(codec, info, "PNG", name);
+        try
+        {
+            GreyPng16.Read(file, image);
+            return image;
+        }
+        catch (Exception error) when (error is InvalidDataException or EndOfStreamException)
+        {
+            image.Dispose();
+            throw Damaged("PNG", name, $"its {info.Width} × {info.Height} pixels", SKCodecResult.ErrorInInput);
         }
     }
 
@@ -128,7 +148,8 @@ public static class ImageDecoder
         }
     }
 
-    private static string Recognise(ReadOnlySpan<byte> file, string name)
+    /// <summary>The format of a file by its first bytes: PNG, JPEG, GIF or WebP.</summary>
+    internal static string Recognise(ReadOnlySpan<byte> file, string name)
     {
         if (file.StartsWith((ReadOnlySpan<byte>)[0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]))
         {
@@ -151,14 +172,16 @@ public static class ImageDecoder
         }
 
         string start = file.IsEmpty ? "is empty" : $"begins with {Convert.ToHexString(file[..Math.Min(8, file.Length)])}";
-        throw new UserErrorException($"image {name} is not a picture: it {start}; {Formats}.");
+        bool tiff = file.StartsWith("II*\0"u8) || file.StartsWith("MM\0*"u8);
+        throw Error(file.IsEmpty ? ImageFault.Empty : tiff ? ImageFault.Tiff : ImageFault.NotAnImage,
+            tiff ? $"image {name} is a TIFF file; {Formats}: convert it." : $"image {name} is not a picture: it {start}; {Formats}.");
     }
 
     private static void CheckBytes(long bytes, string name, ImageLimits limits)
     {
         if (bytes > limits.MaxBytes)
         {
-            throw new UserErrorException(
+            throw Error(ImageFault.TooLarge,
                 $"image {name} is {bytes} bytes, above the limit of {limits.MaxBytes}: shrink it or leave it out.");
         }
     }
@@ -168,13 +191,13 @@ public static class ImageDecoder
         // One at a time before the product, which two sides of a hostile header could overflow.
         if (width > limits.MaxSide || height > limits.MaxSide)
         {
-            throw new UserErrorException(
+            throw Error(ImageFault.TooLarge,
                 $"image {name} is {width} × {height} pixels, above the limit of {limits.MaxSide} a side: shrink it or leave it out.");
         }
 
         if (width * height > limits.MaxPixels)
         {
-            throw new UserErrorException(
+            throw Error(ImageFault.TooLarge,
                 $"image {name} is {width} × {height} = {width * height} pixels, above the limit of {limits.MaxPixels}: "
                 + "shrink it or leave it out.");
         }
@@ -188,7 +211,9 @@ public static class ImageDecoder
             SKCodecResult.ErrorInInput => "the data is damaged",
             _ => $"the decoder reports {result}",
         };
-        return new UserErrorException(
+        return Error(ImageFault.Damaged,
             $"image {name} is a {format} file, but {part} cannot be decoded: {why}; fetch it again or leave it out.");
     }
+
+    private static UserErrorException Error(ImageFault fault, string message) => Fault.With(new UserErrorException(message), fault);
 }

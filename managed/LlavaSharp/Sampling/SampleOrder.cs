@@ -13,7 +13,8 @@ public static class SampleOrder
     /// A sample's word count, negative when it has no image; not zero when grouping. Only its length counts otherwise.
     /// </param>
     /// <param name="epoch">From 0. Earlier epochs are drawn too, since they advance the generators.</param>
-    /// <returns>Sample indices, each once.</returns>
+    /// <returns>Sample indices, <see cref="EpochLength"/> of them: each once, and where that is more, a few twice.</returns>
+    /// <exception cref="UserErrorException">A length is zero and is needed.</exception>
     public static int[] ForEpoch(SampleOrderOptions options, ReadOnlySpan<int> modalityLengths, int epoch)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(epoch);
@@ -25,14 +26,7 @@ public static class SampleOrder
         {
             // The data loader draws the workers' base seed before the sampler starts.
             global.NextSeed();
-            var order = options.GroupByModalityLength
-                ? ModalityGrouped(
-                    modalityLengths,
-                    options.PerDeviceBatch,
-                    options.WorldSize * options.GradientAccumulation,
-                    shared ?? global,
-                    global)
-                : Shuffled(modalityLengths.Length, shared, global);
+            var order = Draw(options, modalityLengths, shared, global);
             if (e == epoch)
             {
                 return order;
@@ -40,18 +34,60 @@ public static class SampleOrder
         }
     }
 
+    /// <summary>Samples in an epoch's order.</summary>
+    /// <param name="options">As for <see cref="ForEpoch"/>.</param>
+    /// <param name="modalityLengths">As for <see cref="ForEpoch"/>.</param>
+    public static int EpochLength(SampleOrderOptions options, ReadOnlySpan<int> modalityLengths) =>
+        options is { GroupByModalityLength: true, Balanced: true } ? BalancedOrder.Length(options, modalityLengths)
+        : options is { GroupByModalityLength: false, GroupByLength: false, FillsLastBatch: true, WorldSize: 1 }
+            ? (modalityLengths.Length + options.PerDeviceBatch - 1) / options.PerDeviceBatch * options.PerDeviceBatch
+        : modalityLengths.Length;
+
     /// <summary>RandomSampler: a permutation from the given generator, or from one seeded by the global generator.</summary>
     /// <param name="count">Number of samples.</param>
     /// <param name="shared">The sampler's generator, or null when it has none.</param>
     /// <param name="global">The global generator.</param>
-    public static int[] Shuffled(int count, TorchRandom? shared, TorchRandom global)
+    /// <param name="wanted">How many indices; more than there are samples begin a second permutation. Null for each once.</param>
+    public static int[] Shuffled(int count, TorchRandom? shared, TorchRandom global, int? wanted = null)
     {
         var random = shared ?? new TorchRandom(global.NextSeed());
         var order = random.Randperm(count);
 
-        // RandomSampler draws a second permutation of which it takes nothing; a shared generator moves on by it.
-        random.Randperm(count);
-        return order;
+        // RandomSampler draws a second permutation also when it takes nothing of it; a shared generator moves on by it.
+        var second = random.Randperm(count);
+        return wanted is { } length && length > count ? [.. order, .. second[..(length - count)]] : order;
+    }
+
+    /// <summary>
+    /// Hugging Face's LengthGroupedSampler (<c>--group_by_length</c>): chunks of up to fifty steps, each sorted by length, and
+    /// the longest sample of all first, so that memory runs out at once or never.
+    /// </summary>
+    /// <param name="lengths">Words, signed by modality; an image counts as 128 more.</param>
+    /// <param name="step">Samples in an optimizer step of one process.</param>
+    /// <param name="random">What permutes.</param>
+    public static int[] HuggingFaceGrouped(ReadOnlySpan<int> lengths, int step, TorchRandom random)
+    {
+        const int ImageWords = 128;
+        var words = new int[lengths.Length];
+        for (var i = 0; i < words.Length; i++)
+        {
+            words[i] = Math.Abs(lengths[i]) + (lengths[i] > 0 ? ImageWords : 0);
+        }
+
+        var chunk = Math.Max(1, Math.Min(words.Length / (step * 4), 50)) * step;
+        int[][] chunks = [.. random.Randperm(words.Length).Chunk(chunk).Select(c => c.OrderByDescending(i => words[i]).ToArray())];
+        var longest = 0;
+        for (var c = 1; c < chunks.Length; c++)
+        {
+            longest = words[chunks[c][0]] > words[chunks[longest][0]] ? c : longest;
+        }
+
+        if (chunks.Length > 0)
+        {
+            (chunks[0][0], chunks[longest][0]) = (chunks[longest][0], chunks[0][0]);
+        }
+
+        return [.. chunks.SelectMany(c => c)];
     }
 
     /// <summary>
@@ -66,13 +102,7 @@ public static class SampleOrder
     /// <exception cref="UserErrorException">A length is zero.</exception>
     public static int[] ModalityGrouped(ReadOnlySpan<int> lengths, int batch, int chunks, TorchRandom sampler, TorchRandom global)
     {
-        var empty = lengths.IndexOf(0);
-        if (empty >= 0)
-        {
-            throw new UserErrorException(
-                $"sample {empty}: it has no words, and grouping by length needs some; remove it, or set --group_by_modality_length False");
-        }
-
+        ThrowIfEmpty(lengths);
         var images = new List<int>();
         var texts = new List<int>();
         for (var i = 0; i < lengths.Length; i++)
@@ -195,5 +225,30 @@ public static class SampleOrder
     {
         var batches = (count + (long)batch - 1) / batch;
         return (int)((batches + worldSize - 1) / worldSize);
+    }
+
+    private static int[] Draw(SampleOrderOptions options, ReadOnlySpan<int> lengths, TorchRandom? shared, TorchRandom global)
+    {
+        if (options.GroupByModalityLength)
+        {
+            ThrowIfEmpty(lengths);
+            return options.Balanced
+                ? BalancedOrder.ForEpoch(options, lengths, shared ?? global, global)
+                : ModalityGrouped(lengths, options.PerDeviceBatch, options.WorldSize * options.GradientAccumulation, shared ?? global, global);
+        }
+
+        return options.GroupByLength
+            ? HuggingFaceGrouped(lengths, options.PerDeviceBatch * options.GradientAccumulation, shared ?? global)
+            : Shuffled(lengths.Length, shared, global, EpochLength(options, lengths));
+    }
+
+    private static void ThrowIfEmpty(ReadOnlySpan<int> lengths)
+    {
+        var empty = lengths.IndexOf(0);
+        if (empty >= 0)
+        {
+            throw new UserErrorException(
+                $"sample {empty}: it has no words, and grouping by length needs some; remove it, or set --group_by_modality_length False");
+        }
     }
 }

@@ -19,17 +19,24 @@ public static class PromptBuilder
     /// <param name="rules">What else it depends on; null for <see cref="PromptRules.Default"/>.</param>
     /// <returns>Ids, -200 for each image, and labels; not truncated.</returns>
     /// <exception cref="UserErrorException">The sample's turns or images do not fit, or nothing of it would be trained.</exception>
-    public static TokenizedSample Build(ConversationTemplate t, LlavaTokenizer tok, Sample s, int sampleIndex, PromptRules? rules = null)
+    public static TokenizedSample Build(
+        ConversationTemplate t, LlavaTokenizer tok, Sample s, int sampleIndex, PromptRules? rules = null) =>
+        BuildWithText(t, tok, s, sampleIndex, rules).Sample;
+
+    /// <summary>As <see cref="Build"/>, with the prompt's text, in which <c>&lt;image&gt;</c> stands for each image.</summary>
+    internal static (TokenizedSample Sample, string Text) BuildWithText(
+        ConversationTemplate t, LlavaTokenizer tok, Sample s, int sampleIndex, PromptRules? rules = null)
     {
         rules ??= PromptRules.Default;
         (t, var turns) = TakeSystem(Fit(t, tok), s.Conversations);
         turns = CheckTurns(turns, sampleIndex, t.Alternates);
         var hasImage = s.Images.Count > 0;
         var tokens = new PromptTokens(tok, t.KeepsBos);
-        var masks = false;
+        var (masks, text) = (false, "");
         if (t.Style == SeparatorStyle.Plain)
         {
             AddPlain(t, tokens, turns, s.Images.Count, sampleIndex);
+            text = PromptText.ImageMark + turns[1].Value + t.Separator;
         }
         else
         {
@@ -46,6 +53,7 @@ public static class PromptBuilder
 
             var prompt = PromptText.ForTraining(t, turns);
             tokens.Add(prompt, hasImage);
+            text = prompt.Text;
             masks = RecipeArithmetic.Masks(t, tok, prompt.Text, tokens.Ids, hasImage, rules.ModelMaxLength);
         }
 
@@ -56,7 +64,7 @@ public static class PromptBuilder
         }
 
         CheckMarks(sample.InputIds.Count(id => id == LlavaTokenizer.ImageToken), s.Images.Count, sampleIndex);
-        return sample;
+        return (sample, text);
     }
 
     /// <summary>Builds the prompt that asks for the next answer: it ends where the answer begins.</summary>

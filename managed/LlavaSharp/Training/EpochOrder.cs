@@ -5,19 +5,18 @@ namespace LlavaSharp.Training;
 /// <summary>The sampler's order, epoch after epoch, for a single process.</summary>
 internal sealed class EpochOrder(ITrainingSource source, TrainOptions options)
 {
+    /// <summary>Samples in an epoch: those of the data, and with a balanced order a few again, so that no micro-batch is mixed.</summary>
+    public static int Length(ITrainingSource source, TrainOptions options) => options.GroupByModalityLength
+        ? SampleOrder.EpochLength(How(options), Lengths(source))
+        : source.Count;
+
     /// <summary>Sample indices without end.</summary>
     /// <param name="first">Epoch to begin with, from 0.</param>
     /// <param name="skipped">How many of its samples are left out.</param>
     public IEnumerable<int> Samples(int first, int skipped)
     {
-        var how = new SampleOrderOptions
-        {
-            PerDeviceBatch = options.PerDeviceTrainBatchSize,
-            GradientAccumulation = options.GradientAccumulationSteps,
-            GroupByModalityLength = options.GroupByModalityLength,
-            Seed = (ulong)options.Seed,
-        };
-        int[] lengths = [.. Enumerable.Range(0, source.Count).Select(source.ModalityLength)];
+        var how = How(options);
+        var lengths = Lengths(source);
         for (var epoch = first; ; epoch++)
         {
             foreach (var index in SampleOrder.ForEpoch(how, lengths, epoch).Skip(epoch == first ? skipped : 0))
@@ -26,4 +25,16 @@ internal sealed class EpochOrder(ITrainingSource source, TrainOptions options)
             }
         }
     }
+
+    private static int[] Lengths(ITrainingSource source) => [.. Enumerable.Range(0, source.Count).Select(source.ModalityLength)];
+
+    private static SampleOrderOptions How(TrainOptions options) => new()
+    {
+        PerDeviceBatch = options.PerDeviceTrainBatchSize,
+        GradientAccumulation = options.GradientAccumulationSteps,
+        GroupByModalityLength = options.GroupByModalityLength,
+        GroupByLength = options.GroupByLength,
+        Balanced = options.Sampler == "balanced",
+        Seed = (ulong)options.Seed,
+    };
 }

@@ -42,19 +42,33 @@ public static class FineTune
             CultureInfo.InvariantCulture,
             $"{setup.Plan.SampleCount} samples, {setup.Plan.TotalSteps} updates of {setup.Plan.MicroBatchesPerStep * setup.Plan.BatchSize}; "
             + $"{trainable:#,0} of {model.Parameters.Sum(p => p.Count):#,0} parameters are trained, in float32 on {engine.Threads} threads"));
+        var skipped = new SkippedSamples(output, setup.From is not null, progress);
         TrainingResult result;
-        using (var log = new RunLog(Path.Combine(output, "log.jsonl")))
+        try
         {
-            result = new TrainingRun(engine, model, setup.Source, options)
+            using (var log = new RunLog(Path.Combine(output, "log.jsonl")))
             {
-                Name = options.TuneMmMlpAdapter ? "stage 1" : "stage 2",
-                PaddingId = setup.Tokenizer.UnknownId < 0 ? null : setup.Tokenizer.UnknownId,
-                Progress = progress,
-                Log = log,
-                From = setup.From,
-                Saver = new RunSaver(
-                    store, new SavePolicy(options, setup.Plan.TotalSteps), identity, config, folder => WriteStage(setup, model, folder)),
-            }.Run(cancellation);
+                result = new TrainingRun(engine, model, setup.Source, options)
+                {
+                    Name = options.TuneMmMlpAdapter ? "stage 1" : "stage 2",
+                    PaddingId = setup.Tokenizer.UnknownId < 0 ? null : setup.Tokenizer.UnknownId,
+                    Progress = progress,
+                    Log = log,
+                    Skipped = skipped,
+                    From = setup.From,
+                    Saver = new RunSaver(
+                        store, new SavePolicy(options, setup.Plan.TotalSteps), identity, config, folder => WriteStage(setup, model, folder)),
+                }.Run(cancellation);
+            }
+        }
+        finally
+        {
+            skipped.Write();
+        }
+
+        if (result.Steps.Sum(s => s.RecipeMasked) is var masked and > 0)
+        {
+            progress.Note($"{masked} samples were trained that the recipe would have masked (\"tokenization mismatch\"); see docs/differences.md");
         }
 
         WriteResult(setup, model, progress);

@@ -24,6 +24,12 @@ public sealed class LlavaTrainingSource(
     ImageAspectRatio mode,
     PromptRules? rules = null) : ITrainingSource
 {
+    /// <summary>
+    /// What makes a sample bad enough to be left out; null leaves nothing out: the first sample that cannot be trained is an error.
+    /// The data file is then opened with <see cref="SampleDataset.OpenTolerant"/>.
+    /// </summary>
+    public SampleChecker? Skip { get; init; }
+
     /// <inheritdoc/>
     public int Count => dataset.Count;
 
@@ -35,15 +41,49 @@ public sealed class LlavaTrainingSource(
     {
         try
         {
-            var sample = dataset[index];
-            var name = sample.Id is null ? $"sample {index}" : $"sample {index} (id \"{sample.Id}\")";
-            return new(index, name, PromptBuilder.Build(template, tokenizer, sample, index, rules), Pixels(sample, index));
+            return Skip is null ? Read(index) : ReadOrSkip(Skip, index);
         }
         catch (UserErrorException e)
         {
             var prefix = $"sample {index}: ";
             var reason = e.Message.StartsWith(prefix, StringComparison.Ordinal) ? e.Message[prefix.Length..] : e.Message;
             throw new UserErrorException($"{path}: sample {index}: {reason}", e);
+        }
+    }
+
+    private PreparedSample Read(int index)
+    {
+        var sample = dataset[index];
+        var name = sample.Id is null ? $"sample {index}" : $"sample {index} (id \"{sample.Id}\")";
+        return new(index, name, PromptBuilder.Build(template, tokenizer, sample, index, rules), Pixels(sample, index));
+    }
+
+    /// <summary>The checks of <c>check-data</c>, without decoding images twice: what decoding finds is a problem, too.</summary>
+    private PreparedSample ReadOrSkip(SampleChecker checker, int index)
+    {
+        var problem = dataset.Problem(index);
+        if (problem is null)
+        {
+            var sample = dataset[index];
+            problem = checker.CheckText(sample, index);
+            foreach (var image in sample.Images)
+            {
+                problem ??= checker.CheckImage(image, index, decode: false);
+            }
+        }
+
+        if (problem is not null)
+        {
+            return PreparedSample.Skipped(problem);
+        }
+
+        try
+        {
+            return Read(index);
+        }
+        catch (UserErrorException e)
+        {
+            return PreparedSample.Skipped(new(index, SampleChecker.FaultOf(e), e.Message));
         }
     }
 

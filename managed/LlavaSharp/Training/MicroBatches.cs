@@ -15,7 +15,7 @@ internal sealed class MicroBatches : IDisposable
     {
         var (epoch, inEpoch) = Math.DivRem(done, plan.MicroBatchesPerEpoch);
         var skipped = (int)(inEpoch * plan.BatchSize);
-        (_plan, _leftInEpoch) = (plan, source.Count - skipped);
+        (_plan, _leftInEpoch) = (plan, plan.SampleCount - skipped);
         var order = new EpochOrder(source, options);
         var ahead = Math.Max(2 * options.PerDeviceTrainBatchSize, 2 * options.DataloaderNumWorkers);
         _samples = OrderedLoader

@@ -7,4 +7,14 @@ namespace LlavaSharp.Training;
 /// <param name="Name">How messages call it, such as <c>sample 12 (id "a")</c>.</param>
 /// <param name="Text">Ids, −200 where the image goes, and labels.</param>
 /// <param name="Images">Normalised pixels of each image, [3, S, S], in the order of the marks; empty for text alone.</param>
-public sealed record PreparedSample(int Index, string Name, TokenizedSample Text, IReadOnlyList<float[]> Images);
+public sealed record PreparedSample(int Index, string Name, TokenizedSample Text, IReadOnlyList<float[]> Images)
+{
+    /// <summary>Why the sample is left out (<c>--on_bad_sample skip</c>); null for one that is trained.</summary>
+    public SampleProblem? Problem { get; init; }
+
+    /// <summary>A sample that is left out.</summary>
+    /// <param name="problem">Why.</param>
+    /// <returns>The sample, empty.</returns>
+    public static PreparedSample Skipped(SampleProblem problem) =>
+        new(problem.Index, $"sample {problem.Index}", new TokenizedSample([], []), []) { Problem = problem };
+}

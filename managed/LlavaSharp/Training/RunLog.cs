@@ -63,6 +63,8 @@ public sealed class RunLog : IDisposable
         json.WriteNumber("samples", record.Samples);
         json.WriteNumber("tokens", record.Tokens);
         json.WriteNumber("supervised_tokens", record.SupervisedTokens);
+        json.WriteNumber("skipped_samples", record.SkippedSamples);
+        json.WriteNumber("recipe_masked", record.RecipeMasked);
         Number("seconds", record.Seconds);
         Number("data_wait_seconds", record.DataWaitSeconds);
         Number("samples_per_second", record.SamplesPerSecond);

@@ -10,54 +10,93 @@ internal sealed class StepAccumulator(
     /// <summary>Micro-batches of all whole updates so far, earlier runs' included.</summary>
     public long MicroBatches { get; private set; } = done;
 
+    /// <summary>Takes samples down that are left out; null when none may be.</summary>
+    public SkippedSamples? Skipped { get; init; }
+
+    /// <summary>Whether the update's loss is the mean over all of its supervised tokens, instead of the mean of its micro-batches' means.</summary>
+    public bool ByTokens { get; init; }
+
     public StepRecord Run(int step, ParameterGroup[] groups, double maxNorm, double learningRate, CancellationToken cancellation)
     {
         var clock = Stopwatch.StartNew();
         var waited = batches.Waited;
-        var (lossSum, learned) = (0.0, 0);
+        var (lossSum, weights, left, masked) = (0.0, 0.0, 0, 0);
         int samples = 0, tokens = 0, supervised = 0;
-        for (var micro = 0; micro < plan.MicroBatchesPerStep; micro++)
+
+        // By tokens, an update's weights are known only when all of its micro-batches are: they are held until then.
+        var layouts = ByTokens ? Layouts(cancellation).ToList() : Layouts(cancellation);
+        double total = ByTokens ? ((List<(IReadOnlyList<PreparedSample>, BatchLayout)>)layouts).Sum(l => (double)l.Item2.SupervisedTokens) : 0;
+        foreach (var (batch, layout) in layouts)
         {
-            cancellation.ThrowIfCancellationRequested();
-            var batch = batches.Next();
-            var layout = builder.Build(batch);
-            samples += batch.Count;
+            samples += batch.Count(s => s.Problem is null);
+            left += batch.Count(s => s.Problem is not null);
+            masked += batch.Count(s => s.Text.RecipeMasks);
             tokens += layout.Tokens.Length;
             supervised += layout.SupervisedTokens;
             if (layout.SupervisedTokens == 0)
             {
-                progress.Warn($"update {step + 1}: nothing to learn in {Names(batch)}: every answer lies past --model_max_length or is masked");
+                WarnOfNothing(step, batch);
                 continue;
             }
 
-            lossSum += Accumulate(step, batch, layout);
-            learned++;
+            var scale = ByTokens ? 1 / total : 1.0 / ((double)layout.SupervisedTokens * plan.Accumulation);
+            var weight = ByTokens ? layout.SupervisedTokens : 1.0;
+            lossSum += weight * Accumulate(step, batch, layout, scale);
+            weights += weight;
         }
 
         MicroBatches += plan.MicroBatchesPerStep;
-        var norm = learned == 0 ? double.NaN : Update(step, groups, maxNorm);
+        var norm = weights == 0 ? double.NaN : Update(step, groups, maxNorm);
         return new()
         {
             Step = step + 1,
             TotalSteps = plan.TotalSteps,
             Epoch = plan.EpochAfter(MicroBatches),
-            Loss = learned == 0 ? double.NaN : lossSum / learned,
+            Loss = weights == 0 ? double.NaN : lossSum / weights,
             LearningRate = learningRate,
             GradientNorm = norm,
             Samples = samples,
             Tokens = tokens,
             SupervisedTokens = supervised,
+            SkippedSamples = left,
+            RecipeMasked = masked,
             Seconds = clock.Elapsed.TotalSeconds,
             DataWaitSeconds = (batches.Waited - waited).TotalSeconds,
             ResidentBytes = engine.Memory().Resident,
         };
     }
 
-    private double Accumulate(int step, IReadOnlyList<PreparedSample> batch, BatchLayout layout)
+    private IEnumerable<(IReadOnlyList<PreparedSample> Batch, BatchLayout Layout)> Layouts(CancellationToken cancellation)
+    {
+        for (var micro = 0; micro < plan.MicroBatchesPerStep; micro++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var batch = batches.Next();
+            foreach (var sample in batch)
+            {
+                if (sample.Problem is { } problem)
+                {
+                    Skipped?.Add(problem);
+                }
+            }
+
+            yield return (batch, builder.Build(batch));
+        }
+    }
+
+    private void WarnOfNothing(int step, IReadOnlyList<PreparedSample> batch)
+    {
+        PreparedSample[] kept = [.. batch.Where(s => s.Problem is null)];
+        progress.Warn(kept.Length == 0
+            ? $"update {step + 1}: every sample of a micro-batch was left out"
+            : $"update {step + 1}: nothing to learn in {Names(kept)}: every answer lies past --model_max_length or is masked");
+    }
+
+    private double Accumulate(int step, IReadOnlyList<PreparedSample> batch, BatchLayout layout, double scale)
     {
         try
         {
-            return trainer.Accumulate(layout.ToPacked(), 1.0 / ((double)layout.SupervisedTokens * plan.Accumulation)).Mean;
+            return trainer.Accumulate(layout.ToPacked(), scale).Mean;
         }
         catch (EngineException e) when (e.Status == EngineStatus.Numeric)
         {

@@ -30,6 +30,12 @@ public sealed record StepRecord
     /// <summary>Tokens that were learned.</summary>
     public required int SupervisedTokens { get; init; }
 
+    /// <summary>Samples that were left out because something is wrong with them.</summary>
+    public int SkippedSamples { get; init; }
+
+    /// <summary>Trained samples that the recipe would have masked whole, because its lengths do not add up on them.</summary>
+    public int RecipeMasked { get; init; }
+
     /// <summary>Wall-clock seconds of the update, waiting included.</summary>
     public required double Seconds { get; init; }
 

@@ -97,6 +97,18 @@ public sealed record TrainOptions
     /// <summary>Whether batches are grouped by modality and length.</summary>
     public bool GroupByModalityLength { get; init; }
 
+    /// <summary>Whether batches are grouped by length alone: Hugging Face's own sampler, images counted as 128 words.</summary>
+    public bool GroupByLength { get; init; }
+
+    /// <summary>How modality groups are laid out: "recipe" as LLaVA's sampler does, "balanced" without mixed batches.</summary>
+    public string Sampler { get; init; } = "balanced";
+
+    /// <summary>What an update's loss is the mean of: "micro_batch" means, as the recipe, or all its "tokens".</summary>
+    public string LossNormalization { get; init; } = "micro_batch";
+
+    /// <summary>"stop" at a sample that cannot be trained, or "skip" every sample that check-data would report.</summary>
+    public string OnBadSample { get; init; } = "stop";
+
     /// <summary>Seed of the sample order and of a fresh projector.</summary>
     public int Seed { get; init; } = 42;
 

@@ -31,14 +31,18 @@ public sealed class TrainSetup : IDisposable
         Processor = ModelLoader.ReadProcessor(Parts);
         CheckImages(options, Processor, Config);
         CheckFile("pretrain_mm_mlp_adapter", options.PretrainMmMlpAdapter);
-        _dataset = SampleDataset.Open(dataPath);
+        var skips = options.OnBadSample == "skip";
+        _dataset = skips ? SampleDataset.OpenTolerant(dataPath) : SampleDataset.Open(dataPath);
         try
         {
             Source = new LlavaTrainingSource(
                 _dataset, dataPath, options.ImageFolder, Tokenizer, Template, new ImageProcessor(Processor),
                 options.ImageAspectRatio == "pad" ? ImageAspectRatio.Pad : ImageAspectRatio.Square,
-                new PromptRules { ModelMaxLength = options.ModelMaxLength });
-            Plan = TrainingPlan.Create(Source.Count, options);
+                new PromptRules { ModelMaxLength = options.ModelMaxLength })
+            {
+                Skip = skips ? Checker(options) : null,
+            };
+            Plan = TrainingPlan.Create(EpochOrder.Length(Source, options), options);
             Source.Load(0);
             From = ResumeFrom.Find(options);
             OutputFolder.Prepare(output, options.OverwriteOutputDir || From is not null || OutputFolder.HoldsOnlyAnEndedRun(output));
@@ -92,6 +96,16 @@ public sealed class TrainSetup : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _dataset.Dispose();
 
+    /// <summary>What makes a sample of this run bad.</summary>
+    private SampleChecker Checker(TrainOptions options) => new()
+    {
+        ImageFolder = options.ImageFolder,
+        Template = Template,
+        Tokenizer = Tokenizer,
+        Rules = new PromptRules { ModelMaxLength = options.ModelMaxLength },
+        ImageRows = Config.Vision!.PatchCount + (Config.KeepClassToken ? 1 : 0),
+    };
+
     private static void CheckConfig(TrainOptions options, LlavaConfig config)
     {
         config.CheckContext(options.ModelMaxLength);
@@ -120,7 +134,8 @@ public sealed class TrainSetup : IDisposable
         }
     }
 
-    private static ConversationTemplate FindTemplate(TrainOptions options) => (options.Version, options.Template) switch
+    /// <summary>The template that the options name.</summary>
+    internal static ConversationTemplate FindTemplate(TrainOptions options) => (options.Version, options.Template) switch
     {
         (not null, not null) => throw new UserErrorException(
             "--version and --template both name a conversation template, and their texts differ; give one"),

@@ -35,8 +35,11 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
     /// <summary>Where the run goes on from; null begins anew.</summary>
     public ResumeFrom? From { get; init; }
 
+    /// <summary>Takes samples down that are left out; null when nothing is.</summary>
+    internal SkippedSamples? Skipped { get; init; }
+
     /// <summary>How long the run is.</summary>
-    public TrainingPlan Plan { get; } = TrainingPlan.Create(source.Count, options);
+    public TrainingPlan Plan { get; } = TrainingPlan.Create(EpochOrder.Length(source, options), options);
 
     /// <summary>What the options train: the projector alone in stage 1, else all but the vision tower.</summary>
     /// <param name="options">The options.</param>
@@ -66,7 +69,11 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         var done = From?.State.MicroBatches ?? 0;
         using var batches = new MicroBatches(source, Plan, options, done, cancellation);
         var accumulator = new StepAccumulator(
-            engine, trainer, batches, new BatchBuilder(model.Config.ImageRows, options.ModelMaxLength, PaddingId), Plan, Progress, done);
+            engine, trainer, batches, new BatchBuilder(model.Config.ImageRows, options.ModelMaxLength, PaddingId), Plan, Progress, done)
+        {
+            Skipped = Skipped,
+            ByTokens = options.LossNormalization == "tokens",
+        };
         Progress.Begin(Name, Plan.TotalSteps);
         try
         {

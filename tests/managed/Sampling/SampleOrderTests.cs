@@ -77,6 +77,36 @@ public sealed class SampleOrderTests
     }
 
     [Fact]
+    public void Length_groups_are_Hugging_Faces()
+    {
+        // get_length_grouped_indices of transformers 5.12 on words, 128 more for an image.
+        Assert.Equal(
+            [5, 19, 4, 13, 14, 6, 3, 7, 2, 11, 17, 9, 18, 12, 10, 16, 15, 8, 0, 1],
+            SampleOrder.HuggingFaceGrouped(Lengths, 2, new TorchRandom(0)));
+        Assert.Equal(
+            [5, 0, 17, 10, 13, 15, 6, 3, 19, 1, 18, 8, 11, 14, 16, 2, 12, 9, 7, 4],
+            SampleOrder.HuggingFaceGrouped(Lengths, 1, new TorchRandom(TorchRandom.DefaultSeed)));
+        Assert.Equal(
+            [5, 2, 14, 18, 0, 10, 1, 4, 8, 11, 6, 3, 12, 17, 7, 13, 15, 9, 19, 16],
+            SampleOrder.HuggingFaceGrouped(Lengths, 4, new TorchRandom(42)));
+        var options = new SampleOrderOptions { PerDeviceBatch = 2, GradientAccumulation = 2, WorldSize = 2, GroupByLength = true };
+        Assert.Equal(
+            SampleOrder.HuggingFaceGrouped(Lengths, 4, new TorchRandom(TorchRandom.DefaultSeed)), SampleOrder.ForEpoch(options, Lengths, 0));
+        Assert.Empty(SampleOrder.HuggingFaceGrouped([], 4, new TorchRandom(0)));
+    }
+
+    [Fact]
+    public void Gaudis_single_process_fills_the_last_micro_batch()
+    {
+        var options = new SampleOrderOptions { PerDeviceBatch = 4, FillsLastBatch = true };
+        var order = SampleOrder.ForEpoch(options, new int[7], 0);
+        Assert.Equal(SampleOrder.ForEpoch(options with { FillsLastBatch = false }, new int[7], 0), order[..7]);
+        Assert.Equal((8, 8), (order.Length, SampleOrder.EpochLength(options, new int[7])));
+        Assert.Equal(7, SampleOrder.ForEpoch(options with { WorldSize = 2 }, new int[7], 0).Length);
+        Assert.Equal(8, SampleOrder.ForEpoch(options, new int[8], 0).Length);
+    }
+
+    [Fact]
     public void Steps_hold_one_modality_until_the_mixed_tail()
     {
         var random = new Random(1);

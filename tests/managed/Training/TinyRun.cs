@@ -72,7 +72,8 @@ internal sealed class TinyRun : IDisposable
     public string[] Stage2(string output, params string[] more) =>
     [
         "train", "--version", "v1", "--model_name_or_path", Llama, "--vision_tower", Clip, "--data_path", Talks, "--image_folder", Images,
-        "--image_aspect_ratio", "pad", "--group_by_modality_length", "True", "--output_dir", output, "--per_device_train_batch_size", "3",
+        "--image_aspect_ratio", "pad", "--group_by_modality_length", "True", "--sampler", "recipe", "--output_dir", output,
+        "--per_device_train_batch_size", "3",
         "--num_train_epochs", "4", "--learning_rate", "1e-2", "--warmup_ratio", "0.03", "--model_max_length", "2048", .. more,
     ];
 

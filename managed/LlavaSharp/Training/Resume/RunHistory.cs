@@ -58,6 +58,8 @@ public static class RunHistory
             Samples = json.GetProperty("samples").GetInt32(),
             Tokens = json.GetProperty("tokens").GetInt32(),
             SupervisedTokens = json.GetProperty("supervised_tokens").GetInt32(),
+            SkippedSamples = Count(json, "skipped_samples"),
+            RecipeMasked = Count(json, "recipe_masked"),
             Seconds = Number("seconds"),
             DataWaitSeconds = Number("data_wait_seconds"),
             ResidentBytes = json.GetProperty("resident_bytes").GetInt64(),
@@ -66,4 +68,7 @@ public static class RunHistory
         double Number(string name) =>
             json.GetProperty(name) is { ValueKind: JsonValueKind.Number } number ? number.GetDouble() : double.NaN;
     }
+
+    /// <summary>Logs of before these were counted have none.</summary>
+    private static int Count(JsonElement json, string name) => json.TryGetProperty(name, out var value) ? value.GetInt32() : 0;
 }

@@ -1,0 +1,97 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using LlavaSharp.Data;
+using LlavaSharp.Training;
+
+namespace LlavaSharp.Cli.Commands;
+
+/// <summary>Checks a data file before a run does.</summary>
+internal static class CheckDataCommand
+{
+    private const string Help = """
+        llavasharp check-data --data_path FILE [--image_folder DIR] [flags]
+
+        Looks at every sample, on several threads, and prints a line for each that something is wrong
+        with: its index, the fault, and the values. It takes the flags of llavasharp train, so that a
+        training command becomes its own check by changing the verb; unneeded ones are ignored.
+
+          --data_path FILE            the data: a JSON array, or JSON Lines
+          --image_folder DIR          where image paths start
+          --version, --template NAME  conversation format [v1, or plain in stage 1]
+          --model_name_or_path DIR    its tokenizer; without it lengths are not checked
+          --model_max_length N        longest sequence, image rows included [512]
+          --vision_tower DIR          says how many rows an image becomes [576]
+          --dataloader_num_workers N  samples checked at the same time [4]
+          --json                      a JSON object a line: index, fault, message
+
+        Faults: malformed, bad_text (no UTF-8), role_order, no_answer, mark_without_image,
+        image_without_mark, too_long, duplicate, image_missing, image_empty, image_damaged,
+        not_an_image, tiff, too_many_pixels, wrong_extension. A sample is named once, with the first.
+        llavasharp train --on_bad_sample skip leaves out exactly these samples.
+
+        Exits with 0 when nothing is wrong, with 1 when something is.
+
+          $ llavasharp check-data --data_path mix665k.json --image_folder data
+
+        """;
+
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(3);
+
+    /// <summary>Makes the verb.</summary>
+    /// <param name="shell">What it talks to.</param>
+    /// <returns>The verb.</returns>
+    public static Verb Create(Shell shell)
+    {
+        var command = new Command("check-data", "check a data file") { TreatUnmatchedTokensAsErrors = false };
+        command.SetAction(parsed => Run(shell, parsed.UnmatchedTokens));
+        return new(
+            command,
+            "finds missing, damaged and misplaced images, bad turns and repetitions in a data file",
+            "llavasharp check-data --data_path mix665k.json --image_folder data",
+            Help);
+    }
+
+    private static int Run(Shell shell, IReadOnlyList<string> arguments)
+    {
+        var (options, own) = DataFlags.Parse(arguments, ["--json"], []);
+        using var session = DataSession.Open(options);
+        var (clock, next) = (Stopwatch.StartNew(), Pause);
+        var gate = new Lock();
+        var problems = DataCheck.Run(session.Dataset, session.Checker, Math.Max(1, options.DataloaderNumWorkers), Progress, shell.Cancellation);
+        foreach (var problem in problems)
+        {
+            shell.Out.WriteLine(own.ContainsKey("--json")
+                ? JsonSerializer.Serialize(new { index = problem.Index, fault = Name(problem.Fault), message = problem.Message })
+                : $"{options.DataPath}: sample {problem.Index}: {Name(problem.Fault)}: {problem.Message}");
+        }
+
+        shell.Error.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{session.Dataset.Count} samples checked in {clock.Elapsed.TotalSeconds:0.0} s, {problems.Count} with a fault{Kinds(problems)}"));
+        return problems.Count == 0 ? ExitCode.Ok : ExitCode.CheckFailed;
+
+        void Progress(int done, int bad)
+        {
+            lock (gate)
+            {
+                if (clock.Elapsed >= next)
+                {
+                    next = clock.Elapsed + Pause;
+                    var left = TimeSpan.FromSeconds(clock.Elapsed.TotalSeconds / done * (session.Dataset.Count - done));
+                    shell.Error.WriteLine(string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{done}/{session.Dataset.Count}  {bad} with a fault  {done / clock.Elapsed.TotalSeconds:0} samples/s  ETA {left:h\\:mm\\:ss}"));
+                }
+            }
+        }
+    }
+
+    private static string Kinds(IReadOnlyList<SampleProblem> problems) => problems.Count == 0
+        ? ""
+        : ": " + string.Join(", ", problems.GroupBy(p => p.Fault).OrderBy(g => g.Key)
+            .Select(g => string.Create(CultureInfo.InvariantCulture, $"{g.Count()} {Name(g.Key)}")));
+
+    private static string Name(SampleFault fault) => JsonNamingPolicy.SnakeCaseLower.ConvertName(fault.ToString());
+}

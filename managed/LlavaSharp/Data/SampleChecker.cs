@@ -1,0 +1,146 @@
+using LlavaSharp.Imaging;
+using LlavaSharp.Templates;
+using LlavaSharp.Tokenization;
+
+namespace LlavaSharp.Data;
+
+/// <summary>
+/// Finds what is wrong with a sample before training meets it: <c>check-data</c> reports it, and <c>--on_bad_sample skip</c>
+/// leaves out exactly the samples that have a fault. Safe from several threads.
+/// </summary>
+public sealed class SampleChecker
+{
+    /// <summary>Where image paths start; null when there is no image folder.</summary>
+    public string? ImageFolder { get; init; }
+
+    /// <summary>The conversation format; null checks the rules that most have in common.</summary>
+    public ConversationTemplate? Template { get; init; }
+
+    /// <summary>The tokenizer; without it lengths are not checked.</summary>
+    public LlavaTokenizer? Tokenizer { get; init; }
+
+    /// <summary>What prompts depend on, with the longest sequence.</summary>
+    public PromptRules Rules { get; init; } = PromptRules.Default;
+
+    /// <summary>Tokens that one image becomes.</summary>
+    public int ImageRows { get; init; }
+
+    /// <summary>Caps on images.</summary>
+    public ImageLimits Limits { get; init; } = ImageLimits.Default;
+
+    /// <summary>Everything that can be seen without pixels: turns, marks, length.</summary>
+    /// <param name="sample">The sample.</param>
+    /// <param name="index">Its index in the file.</param>
+    /// <returns>The first fault, or null.</returns>
+    public SampleProblem? CheckText(Sample sample, int index) =>
+        CheckTurns(sample, index) ?? CheckMarks(sample, index) ?? CheckPrompt(sample, index);
+
+    /// <summary>The file of an image: that it exists, is what its name says, and decodes.</summary>
+    /// <param name="image">The image's path as the sample has it.</param>
+    /// <param name="index">The sample's index.</param>
+    /// <param name="decode">Whether it is decoded, too; who decodes it anyway learns the same from that.</param>
+    /// <returns>The first fault, or null.</returns>
+    public SampleProblem? CheckImage(string image, int index, bool decode = true)
+    {
+        try
+        {
+            var path = ImagePaths.Resolve(
+                ImageFolder ?? throw new UserErrorException($"it has an image \"{image}\", but no --image_folder is given"), image);
+            var wrong = ImageFileName.Mismatch(path);
+            if (decode)
+            {
+                ImageDecoder.Load(path, Limits);
+            }
+
+            return wrong is null ? null : new(index, SampleFault.WrongExtension, $"image {image} {wrong}");
+        }
+        catch (UserErrorException e)
+        {
+            return new(index, FaultOf(e), e.Message);
+        }
+    }
+
+    /// <summary>Checks a whole sample.</summary>
+    /// <param name="sample">The sample.</param>
+    /// <param name="index">Its index in the file.</param>
+    /// <returns>The first fault, or null.</returns>
+    public SampleProblem? Check(Sample sample, int index)
+    {
+        var problem = CheckText(sample, index);
+        foreach (var image in sample.Images)
+        {
+            problem ??= CheckImage(image, index);
+        }
+
+        return problem;
+    }
+
+    /// <summary>The fault that an error describes.</summary>
+    internal static SampleFault FaultOf(UserErrorException error) =>
+        Fault.Of<SampleFault>(error) ?? Fault.Of<ImageFault>(error) switch
+        {
+            ImageFault.Empty => SampleFault.ImageEmpty,
+            ImageFault.Damaged => SampleFault.ImageDamaged,
+            ImageFault.NotAnImage => SampleFault.NotAnImage,
+            ImageFault.Tiff => SampleFault.Tiff,
+            ImageFault.TooLarge => SampleFault.TooManyPixels,
+            _ => SampleFault.ImageMissing,
+        };
+
+    private SampleProblem? CheckTurns(Sample sample, int index)
+    {
+        var turns = sample.Conversations.Skip(sample.Conversations is [{ From: "system" }, ..] ? 1 : 0).ToList();
+        if (turns.Find(t => t.From is not ("human" or "gpt")) is { } other)
+        {
+            return new(index, SampleFault.RoleOrder, $"a turn is from \"{other.From}\"; known are \"human\" and \"gpt\"");
+        }
+
+        // A first turn that is not the human's is dropped, as the recipe does.
+        var first = turns is [{ From: "gpt" }, ..] ? 1 : 0;
+        for (var i = first; Template?.Alternates != false && i < turns.Count; i++)
+        {
+            var expected = (i - first) % 2 == 0 ? "human" : "gpt";
+            if (turns[i].From != expected)
+            {
+                return new(index, SampleFault.RoleOrder, $"turn {i} is from \"{turns[i].From}\" where \"{expected}\" must speak; turns alternate");
+            }
+        }
+
+        return turns.Skip(Template?.Alternates != false ? first : 0).Any(t => t.From == "gpt" && PythonText.Strip(t.Value).Length > 0)
+            ? null
+            : new(index, SampleFault.NoAnswer, "no answer from \"gpt\" has text; nothing would be learned");
+    }
+
+    /// <summary>With one image, the marks of a turn count as one; with several, each mark is an image.</summary>
+    private static SampleProblem? CheckMarks(Sample sample, int index)
+    {
+        var marks = sample.Conversations.Sum(t => sample.Images.Count > 1
+            ? t.Value.Split(PromptText.ImageMark).Length - 1
+            : t.Value.Contains(PromptText.ImageMark, StringComparison.Ordinal) ? 1 : 0);
+        return marks == sample.Images.Count ? null : new(
+            index,
+            marks > sample.Images.Count ? SampleFault.MarkWithoutImage : SampleFault.ImageWithoutMark,
+            $"{sample.Images.Count} image{(sample.Images.Count == 1 ? "" : "s")}, but {marks} <image> in its turns");
+    }
+
+    private SampleProblem? CheckPrompt(Sample sample, int index)
+    {
+        if (Tokenizer is null || Template is null)
+        {
+            return null;
+        }
+
+        try
+        {
+            var ids = PromptBuilder.Build(Template, Tokenizer, sample, index, Rules).InputIds;
+            var length = ids.Length + (sample.Images.Count * (ImageRows - 1L));
+            return length <= Rules.ModelMaxLength ? null : new(
+                index, SampleFault.TooLong, $"{length} tokens with {sample.Images.Count * ImageRows} of images, more than {Rules.ModelMaxLength}");
+        }
+        catch (UserErrorException e)
+        {
+            var prefix = $"sample {index}: ";
+            return new(index, SampleFault.Malformed, e.Message.StartsWith(prefix, StringComparison.Ordinal) ? e.Message[prefix.Length..] : e.Message);
+        }
+    }
+}
