@@ -24,9 +24,9 @@ internal sealed class StepAccumulator(
         int samples = 0, tokens = 0, supervised = 0;
 
         // By tokens, an update's weights are known only when all of its micro-batches are: they are held until then.
-        var layouts = ByTokens ? Layouts(cancellation).ToList() : Layouts(cancellation);
-        double total = ByTokens ? ((List<(IReadOnlyList<PreparedSample>, BatchLayout)>)layouts).Sum(l => (double)l.Item2.SupervisedTokens) : 0;
-        foreach (var (batch, layout) in layouts)
+        List<(IReadOnlyList<PreparedSample> Batch, BatchLayout Layout)>? held = ByTokens ? [.. Layouts(cancellation)] : null;
+        var total = held?.Sum(h => (double)h.Layout.SupervisedTokens) ?? 0;
+        foreach (var (batch, layout) in held ?? Layouts(cancellation))
         {
             samples += batch.Count(s => s.Problem is null);
             left += batch.Count(s => s.Problem is not null);

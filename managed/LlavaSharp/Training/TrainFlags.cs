@@ -66,7 +66,7 @@ public static class TrainFlags
             (o, v) => o with { GroupByModalityLength = v }, o => o.GroupByModalityLength),
         Switch("group_by_length", "batches of similar length: Hugging Face's own sampler; an image counts as 128 words",
             (o, v) => o with { GroupByLength = v }, o => o.GroupByLength),
-        new("sampler", false, "how modality groups lie: recipe ends in mixed batches, balanced has none and evener ones",
+        new("sampler", false, "modality groups as the recipe lays them, or balanced: evener, no mixed batch",
             (o, v) => o with { Sampler = Choice("sampler", v, "recipe", "balanced") }, o => o.Sampler),
         new("loss_normalization", false, "micro_batch averages micro-batches as the recipe does, tokens the whole update",
             (o, v) => o with { LossNormalization = Choice("loss_normalization", v, "micro_batch", "tokens") }, o => o.LossNormalization),
