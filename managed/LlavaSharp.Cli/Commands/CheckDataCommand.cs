@@ -59,7 +59,7 @@ internal static class CheckDataCommand
         using var session = DataSession.Open(options);
         var (clock, next) = (Stopwatch.StartNew(), Pause);
         var gate = new Lock();
-        var problems = DataCheck.Run(session.Dataset, session.Checker, Math.Max(1, options.DataloaderNumWorkers), Progress, shell.Cancellation);
+        var problems = DataCheck.Run(session.Dataset, session.Checker, options.DataloaderNumWorkers, Progress, shell.Cancellation);
         foreach (var problem in problems)
         {
             shell.Out.WriteLine(own.ContainsKey("--json")

@@ -2,7 +2,7 @@ using LlavaSharp.Training;
 
 namespace LlavaSharp.Cli.Commands;
 
-/// <summary>Verbs about data take <c>train</c>'s flags, so that a command line becomes a check by changing its verb; theirs come on top.</summary>
+/// <summary>Verbs about data take <c>train</c>'s flags, so that its command line serves by changing the verb; theirs come on top.</summary>
 internal static class DataFlags
 {
     /// <summary>Takes a verb's own flags out of the arguments and reads the rest as <c>train</c> does.</summary>

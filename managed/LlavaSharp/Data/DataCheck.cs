@@ -11,7 +11,11 @@ public static class DataCheck
     /// <param name="cancellation">Stops the check.</param>
     /// <returns>The samples with a fault, in file order; one fault each, the first that was found.</returns>
     public static IReadOnlyList<SampleProblem> Run(
-        SampleDataset dataset, SampleChecker checker, int workers, Action<int, int>? progress = null, CancellationToken cancellation = default)
+        SampleDataset dataset,
+        SampleChecker checker,
+        int workers,
+        Action<int, int>? progress = null,
+        CancellationToken cancellation = default)
     {
         var problems = new SampleProblem?[dataset.Count];
         var (done, bad) = (0, 0);

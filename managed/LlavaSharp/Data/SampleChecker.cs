@@ -140,7 +140,8 @@ public sealed class SampleChecker
         catch (UserErrorException e)
         {
             var prefix = $"sample {index}: ";
-            return new(index, SampleFault.Malformed, e.Message.StartsWith(prefix, StringComparison.Ordinal) ? e.Message[prefix.Length..] : e.Message);
+            var message = e.Message.StartsWith(prefix, StringComparison.Ordinal) ? e.Message[prefix.Length..] : e.Message;
+            return new(index, SampleFault.Malformed, message);
         }
     }
 }

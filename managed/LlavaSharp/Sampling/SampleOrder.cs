@@ -232,9 +232,10 @@ public static class SampleOrder
         if (options.GroupByModalityLength)
         {
             ThrowIfEmpty(lengths);
+            var chunks = options.WorldSize * options.GradientAccumulation;
             return options.Balanced
                 ? BalancedOrder.ForEpoch(options, lengths, shared ?? global, global)
-                : ModalityGrouped(lengths, options.PerDeviceBatch, options.WorldSize * options.GradientAccumulation, shared ?? global, global);
+                : ModalityGrouped(lengths, options.PerDeviceBatch, chunks, shared ?? global, global);
         }
 
         return options.GroupByLength

@@ -57,7 +57,11 @@ public static class FineTune
                     Skipped = skipped,
                     From = setup.From,
                     Saver = new RunSaver(
-                        store, new SavePolicy(options, setup.Plan.TotalSteps), identity, config, folder => WriteStage(setup, model, folder)),
+                        store,
+                        new SavePolicy(options, setup.Plan.TotalSteps),
+                        identity,
+                        config,
+                        folder => WriteStage(setup, model, folder)),
                 }.Run(cancellation);
             }
         }

@@ -13,7 +13,7 @@ internal sealed class StepAccumulator(
     /// <summary>Takes samples down that are left out; null when none may be.</summary>
     public SkippedSamples? Skipped { get; init; }
 
-    /// <summary>Whether the update's loss is the mean over all of its supervised tokens, instead of the mean of its micro-batches' means.</summary>
+    /// <summary>Whether the loss is the mean over all supervised tokens of the update, not of its micro-batches' means.</summary>
     public bool ByTokens { get; init; }
 
     public StepRecord Run(int step, ParameterGroup[] groups, double maxNorm, double learningRate, CancellationToken cancellation)

@@ -52,15 +52,18 @@ public sealed class ImageDecoderTests
         // What Pillow 12.3 gives for Image.open(…).convert("RGB"), grey without and with alpha: only the first is clipped.
         int[] values = [0, 1, 100, 254, 255, 256, 300, 1000, 32768, 65535, 511, 128];
         byte[] row = [.. values.SelectMany(v => new[] { (byte)(v >> 8), (byte)v })];
-        byte[] grey = [.. ImageDecoder.Decode(Png.Write(12, 1, 16, 0, row), "x").Pixels.ToArray().Chunk(3).Select(p => Assert.Single(p.Distinct()))];
+        byte[] grey = One(Png.Write(12, 1, 16, 0, row));
         Assert.Equal([0, 1, 100, 254, 255, 255, 255, 255, 255, 255, 255, 128], grey);
-        byte[] alpha = [.. ImageDecoder.Decode(Png.Write(6, 1, 16, 4, row), "x").Pixels.ToArray().Chunk(3).Select(p => Assert.Single(p.Distinct()))];
+        byte[] alpha = One(Png.Write(6, 1, 16, 4, row));
         Assert.Equal([0, 0, 0, 1, 128, 1], alpha);
 
         // Every value that is not clipped survives half precision.
         byte[] ramp = [.. Enumerable.Range(0, 257).SelectMany(v => new[] { (byte)(v >> 8), (byte)v })];
         byte[] all = ImageDecoder.Decode(Png.Write(257, 1, 16, 0, ramp), "x").Pixels.ToArray();
         Assert.All(Enumerable.Range(0, 257), v => Assert.Equal(Math.Min(v, 255), all[v * 3]));
+
+        static byte[] One(byte[] png) =>
+            [.. ImageDecoder.Decode(png, "x").Pixels.ToArray().Chunk(3).Select(pixel => Assert.Single(pixel.Distinct()))];
     }
 
     [Fact]

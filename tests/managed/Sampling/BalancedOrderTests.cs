@@ -91,23 +91,27 @@ public sealed class BalancedOrderTests
         Assert.True(balanced.Efficiency > 0.999, balanced.ToString());
 
         // Accumulation: a synchronised micro-step waits for its longest micro-batch, too.
-        Assert.True(Simulate(Options(4, 8, 4), lengths).Efficiency > Simulate(Options(4, 8, 4) with { Balanced = false }, lengths).Efficiency);
+        var four = Options(4, 8, 4);
+        Assert.True(Simulate(four, lengths).Efficiency > Simulate(four with { Balanced = false }, lengths).Efficiency);
     }
 
     private static (double Efficiency, int Mixed) Simulate(SampleOrderOptions options, int[] lengths)
     {
         var order = SampleOrder.ForEpoch(options, lengths, 0);
-        var shards = Enumerable.Range(0, options.WorldSize).Select(r => SampleOrder.Shard(order, options.PerDeviceBatch, options.WorldSize, r)).ToArray();
+        var shards = Enumerable.Range(0, options.WorldSize)
+            .Select(rank => SampleOrder.Shard(order, options.PerDeviceBatch, options.WorldSize, rank)).ToArray();
         var (work, time, mixed) = (0.0, 0.0, 0);
         for (var step = 0; step < shards[0].Length; step++)
         {
-            double[] costs = [.. shards.Select(s => s[step].Sum(i => (Math.Abs(lengths[i]) * TokensPerWord) + (lengths[i] > 0 ? ImageRows : 0)))];
+            double[] costs = [.. shards.Select(s => s[step].Sum(Cost))];
             work += costs.Sum();
             time += costs.Max() * costs.Length;
             mixed += shards.Count(s => s[step].Select(i => lengths[i] > 0).Distinct().Count() > 1);
         }
 
         return (work / time, mixed);
+
+        double Cost(int i) => (Math.Abs(lengths[i]) * TokensPerWord) + (lengths[i] > 0 ? ImageRows : 0);
     }
 
     private static SampleOrderOptions Options(int batch, int world, int accumulation) => new()

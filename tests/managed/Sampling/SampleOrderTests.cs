@@ -90,8 +90,8 @@ public sealed class SampleOrderTests
             [5, 2, 14, 18, 0, 10, 1, 4, 8, 11, 6, 3, 12, 17, 7, 13, 15, 9, 19, 16],
             SampleOrder.HuggingFaceGrouped(Lengths, 4, new TorchRandom(42)));
         var options = new SampleOrderOptions { PerDeviceBatch = 2, GradientAccumulation = 2, WorldSize = 2, GroupByLength = true };
-        Assert.Equal(
-            SampleOrder.HuggingFaceGrouped(Lengths, 4, new TorchRandom(TorchRandom.DefaultSeed)), SampleOrder.ForEpoch(options, Lengths, 0));
+        var shared = new TorchRandom(TorchRandom.DefaultSeed);
+        Assert.Equal(SampleOrder.HuggingFaceGrouped(Lengths, 4, shared), SampleOrder.ForEpoch(options, Lengths, 0));
         Assert.Empty(SampleOrder.HuggingFaceGrouped([], 4, new TorchRandom(0)));
     }
 
