@@ -22,6 +22,7 @@ usage: ./build.sh VERB [ARGUMENTS]
   test asan|tsan|debug [FILTER]   the native tests under that preset
   bench [NAME ARGS]  run every benchmark of the engine, or one with its own arguments: ./build.sh bench kernels
   bench peers        a training step beside TorchSharp's and Hugging Face's: [--runs N] [--stage S] [--size tiny|small]
+  bench load         loading a checkpoint beside one memcpy of the same bytes: [--model FOLDER]
   bench images       JPEG to pixels on one core, beside Pillow where $LLAVASHARP_PEER has it
   soak [KILLS STEPS] kill runs with SIGKILL at random moments, resume them, compare bytes (default 20 kills, 200 steps)
   parity DIR...      compare the engine with recorded reference cases
@@ -149,6 +150,7 @@ bench_peers() {
 verb_bench() {
   case ${1:-} in
     images | peers) "bench_$1" "${@:2}" ;;
+    load) build_cli && run_cli bench "$@" ;;
   esac
   verb_native release
   local binaries=() binary name

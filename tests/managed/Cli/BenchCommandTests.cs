@@ -53,9 +53,20 @@ public sealed class BenchCommandTests
     }
 
     [Fact]
+    public void Load_reports_a_share_of_a_copy()
+    {
+        var folder = Path.Combine(Imaging.Golden.Folder, "mha", "model");
+        var (code, output, error) = Host.Run("bench", "load", "--model", folder, "--runs", "2");
+        Assert.Equal((0, ""), (code, error));
+        Assert.Matches(@"^\d+ MiB: loaded in [\d.]+ s, .* GB/s; copied in .*; [\d.]+ of the copy\n$", output);
+    }
+
+    [Fact]
     public void Mistakes_are_one_line()
     {
-        Assert.StartsWith("there is no benchmark 'pictures'; there is: images", Host.Mistake("bench", "pictures"));
+        Assert.StartsWith("there is no benchmark 'pictures'; there is: images, load", Host.Mistake("bench", "pictures"));
+        using var empty = new Tests.Checkpoints.TempFolder();
+        Assert.Equal($"'{empty.Path}' holds no .safetensors file to time", Host.Mistake("bench", "load", "--model", empty.Path));
         Assert.Equal("bench needs at least one WHAT; see llavasharp bench --help", Host.Mistake("bench"));
         Assert.StartsWith("'/no/such.json' is not what tests/peer/bench_images.py writes: ", Host.Mistake("bench", "images", "--peer", "/no/such.json"));
     }
