@@ -5,7 +5,7 @@
     ./build.sh peer check_logits BASE FILE --adapter DIR          # BASE with PEFT's arithmetic over it gives them
     ./build.sh peer check_logits BASE FILE --adapter DIR --make   # draws an adapter, writes DIR, and records
 
-What is compared is |difference| / |logits| over the ids that both models have. With --adapter nothing is merged: each adapted linear
+What is compared is |difference| / |logits| over the ids before <image>: the layouts differ in what stands there and behind it. With --adapter nothing is merged: each adapted linear
 computes W x + s B (A x), as PEFT's does, and what is in non_lora_trainables.bin replaces the base's. --make
 writes the folder as PEFT and LLaVA's LoRA training do, from BASE's own modules, so that our reader meets files that we did not write.
 Exits with 1 past the bound. Imports: torch, transformers, safetensors.
@@ -125,12 +125,12 @@ def main():
     over = f" under {apply_adapter(model, arguments.adapter)} adapters" if arguments.adapter else ""
     if arguments.record or arguments.make:
         inputs = draw_inputs(model)
-        save_file(inputs | {"logits": logits_of(model, image, inputs).contiguous()}, arguments.file)
+        save_file(inputs | {"logits": logits_of(model, image, inputs).contiguous(), "width": torch.tensor(image)}, arguments.file)
         print(f"recorded {arguments.folder}{over}: {arguments.file}")
         return
     inputs = load_file(arguments.file)
     expected, actual = inputs.pop("logits"), logits_of(model, image, inputs)
-    width = min(expected.shape[1], actual.shape[1])
+    width = min(int(inputs["width"]), image)
     error = ((actual[:, :width] - expected[:, :width]).norm() / expected[:, :width].norm()).item()
     print(f"{'ok   ' if error <= BOUND else 'FAIL '} logits of {arguments.folder}{over}: {error:.2e}, bound {BOUND:.0e}")
     sys.exit(0 if error <= BOUND else 1)

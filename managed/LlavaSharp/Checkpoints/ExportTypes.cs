@@ -30,7 +30,8 @@ public static class ExportTypes
         return decimal.TryParse(digits, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal number)
             && number * bytes is >= 1 and <= long.MaxValue
             ? (long)(number * bytes)
-            : throw new UserErrorException($"--shard_size {text}: expected bytes, or a number with KB, MB, GB, KiB, MiB or GiB, such as 5GB");
+            : throw new UserErrorException(
+                $"--shard_size {text}: expected bytes, or a number with KB, MB, GB, KiB, MiB or GiB, such as 5GB");
     }
 
     /// <summary>The precision a model is stored in: its embedding's, but float32 for float64.</summary>

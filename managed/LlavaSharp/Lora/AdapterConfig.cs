@@ -70,7 +70,8 @@ public sealed record AdapterConfig(AdapterOptions Options, string? BaseModel, IR
         ["init_lora_weights"] = true,
         ["layers_pattern"] = null,
         ["layers_to_transform"] = null,
-        ["lora_alpha"] = Options.Alpha == Math.Truncate(Options.Alpha) ? JsonValue.Create((long)Options.Alpha) : JsonValue.Create(Options.Alpha),
+        ["lora_alpha"] = Options.Alpha == Math.Truncate(Options.Alpha)
+            ? JsonValue.Create((long)Options.Alpha) : JsonValue.Create(Options.Alpha),
         ["lora_dropout"] = Options.Dropout,
         ["modules_to_save"] = null,
         ["peft_type"] = "LORA",

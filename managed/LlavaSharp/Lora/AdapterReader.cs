@@ -90,9 +90,9 @@ public sealed class AdapterReader : IParameterSource, IDisposable
 
         foreach (string module in Modules)
         {
-            foreach (string suffix in (string[])[LoraTargets.UpSuffix, .. Config.Options.Dora ? [LoraTargets.MagnitudeSuffix] : (string[])[]])
+            foreach (string suffix in (string[])[LoraTargets.UpSuffix, LoraTargets.MagnitudeSuffix])
             {
-                if (!_stored.ContainsKey(module + suffix))
+                if (!_stored.ContainsKey(module + suffix) && (suffix == LoraTargets.UpSuffix || Config.Options.Dora))
                 {
                     throw new UserErrorException($"{Describe(module + LoraTargets.DownSuffix)} has no {module + suffix} beside it");
                 }

@@ -13,10 +13,12 @@ public static class AdapterWriter
     {
         IReadOnlyList<string> modules = export.Modules ?? LoraTargets.Find(export.Config);
         Dictionary<string, long[]> shapes = ParameterTable.Shapes(export.Config).ToDictionary();
-        List<TensorSource> adapters = [.. LoraTargets.Parameters(export.Config, export.Options, modules).Select(p => Tensor(p.Key, p.Value))];
+        List<TensorSource> adapters =
+            [.. LoraTargets.Parameters(export.Config, export.Options, modules).Select(p => Tensor(p.Key, p.Value))];
         if (export.Options.Bias == LoraBias.All)
         {
-            adapters.AddRange(export.Trainables.Where(n => n.EndsWith(".bias", StringComparison.Ordinal)).Select(n => Tensor(n, shapes[n])));
+            adapters.AddRange(
+                export.Trainables.Where(n => n.EndsWith(".bias", StringComparison.Ordinal)).Select(n => Tensor(n, shapes[n])));
         }
 
         AtomicFolder.Write(folder, temporary =>

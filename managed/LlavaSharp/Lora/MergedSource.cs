@@ -35,8 +35,9 @@ public sealed class MergedSource : IParameterSource
             {
                 string stored = name.EndsWith(Weight, StringComparison.Ordinal) && _modules.Contains(name[..^Weight.Length])
                     ? name[..^Weight.Length] + LoraTargets.DownSuffix : name;
-                throw new UserErrorException($"{adapter.Describe(stored)} has no place in the model ({name}); the adapter belongs to another "
-                    + $"base{(adapter.Config.BaseModel is { Length: > 0 } known ? $", {SafetensorsHeader.Quote(known)}" : "")}");
+                string known = adapter.Config.BaseModel is { Length: > 0 } text ? $", {SafetensorsHeader.Quote(text)}" : "";
+                throw new UserErrorException(
+                    $"{adapter.Describe(stored)} has no place in the model ({name}); the adapter belongs to another base{known}");
             }
         }
 
