@@ -76,6 +76,9 @@ def main():
     server, failures = Server(arguments.folder), 0
     try:
         server.wait()
+        if "chat_template" in server.get("props"):
+            failures += report("template", before + "Q ASSISTANT:", server.get(
+                "apply-template", {"messages": [{"role": "user", "content": "Q"}]})["prompt"])
         marker = server.get("props").get("media_marker", "<__media__>")
         theirs = server.tokenize(before, True) + [-200] + server.tokenize(after, False)
         failures += report("prompt", ours["input_ids"], theirs)
@@ -92,7 +95,7 @@ def main():
 
 def report(name, ours, theirs):
     if ours == theirs and ours:
-        print(f"ok    {name}: {len(ours)} tokens are equal")
+        print(f"ok    {name}: {len(ours)} {'characters' if isinstance(ours, str) else 'tokens'} are equal")
         return 0
     print(f"FAIL  {name}: ours {ours}, llama.cpp {theirs}")
     return 1

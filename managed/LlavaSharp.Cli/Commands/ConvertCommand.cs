@@ -28,6 +28,7 @@ internal static class ConvertCommand
           --image_aspect_ratio M square or pad, of a language model [pad]
           --without_tower        llava: leave the tower's weights to the folder that mm_vision_tower names
           --shard_size N         largest file of weights [5GB]
+          --template NAME        gguf: the conversation format that servers are to ask it in [v1]
 
           $ llavasharp convert --from llava-v1.5-7b --to llava-v1.5-7b-hf --layout hf \
               --vision_tower clip-vit-large-patch14-336
@@ -50,9 +51,10 @@ internal static class ConvertCommand
         var aspect = new Option<string?>("--image_aspect_ratio");
         var without = new Option<bool>("--without_tower");
         var shard = new Option<string>("--shard_size") { DefaultValueFactory = _ => "5GB" };
+        var template = new Option<string>("--template") { DefaultValueFactory = _ => "v1" };
         var command = new Command("convert", "convert a model")
         {
-            from, to, layout, type, tower, projector, projectorType, aspect, without, shard,
+            from, to, layout, type, tower, projector, projectorType, aspect, without, shard, template,
         };
         command.SetAction(parsed => Run(
             shell,
@@ -68,7 +70,8 @@ internal static class ConvertCommand
             parsed.GetRequiredValue(layout),
             parsed.GetValue(type),
             ExportTypes.ParseSize(parsed.GetValue(shard)!),
-            !parsed.GetValue(without)));
+            !parsed.GetValue(without),
+            parsed.GetValue(template)!));
         return new(
             command,
             "writes a model in transformers', the original LLaVA code's or llama.cpp's layout",
@@ -77,7 +80,7 @@ internal static class ConvertCommand
     }
 
     private static int Run(
-        Shell shell, ModelParts parts, string to, string layout, string? typeName, long shardBytes, bool withTower)
+        Shell shell, ModelParts parts, string to, string layout, string? typeName, long shardBytes, bool withTower, string template)
     {
         ModelFolders.CheckNames(layout, typeName);
         ModelFolders.Check(
@@ -93,7 +96,7 @@ internal static class ConvertCommand
             throw new UserErrorException($"--from {parts.LanguageFolder} is a language model; name its projector with --projector");
         }
 
-        shell.Out.WriteLine(ModelFolders.Write(model, to, layout, typeName, shardBytes, withTower));
+        shell.Out.WriteLine(ModelFolders.Write(model, to, layout, typeName, shardBytes, withTower, template));
         return ExitCode.Ok;
     }
 

@@ -21,6 +21,7 @@ internal static class MergeLoraCommand
           --dtype T              f32, f16 or bf16, with gguf also q8_0 [as the base is stored]
           --vision_tower DIR     the CLIP folder, if config.json names one that is not here
           --shard_size N         largest file of weights [5GB]
+          --template NAME        gguf: the conversation format that servers are to ask it in [v1]
 
           $ llavasharp merge-lora --model vicuna-7b-v1.5 --adapter llava-lora --output llava-merged
 
@@ -38,7 +39,8 @@ internal static class MergeLoraCommand
         var type = new Option<string?>("--dtype");
         var tower = new Option<string?>("--vision_tower");
         var shard = new Option<string>("--shard_size") { DefaultValueFactory = _ => "5GB" };
-        var command = new Command("merge-lora", "merge an adapter") { model, adapter, output, layout, type, tower, shard };
+        var template = new Option<string>("--template") { DefaultValueFactory = _ => "v1" };
+        var command = new Command("merge-lora", "merge an adapter") { model, adapter, output, layout, type, tower, shard, template };
         command.SetAction(parsed => Run(
             shell,
             parsed.GetRequiredValue(model),
@@ -47,7 +49,8 @@ internal static class MergeLoraCommand
             parsed.GetValue(layout)!,
             parsed.GetValue(type),
             parsed.GetValue(tower),
-            ExportTypes.ParseSize(parsed.GetValue(shard)!)));
+            ExportTypes.ParseSize(parsed.GetValue(shard)!),
+            parsed.GetValue(template)!));
         return new(
             command,
             "merges a LoRA adapter into its base model",
@@ -56,12 +59,13 @@ internal static class MergeLoraCommand
     }
 
     private static int Run(
-        Shell shell, string folder, string adapter, string output, string layout, string? typeName, string? tower, long shardBytes)
+        Shell shell, string folder, string adapter, string output, string layout, string? typeName, string? tower, long shardBytes,
+        string template)
     {
         ModelFolders.CheckNames(layout, typeName);
         ModelFolders.Check(output, ("--model", folder), ("--adapter", adapter), ("--vision_tower", tower));
         using var model = AdaptedModel.Open(folder, adapter, tower);
-        shell.Out.WriteLine(ModelFolders.Write(model, output, layout, typeName, shardBytes, withTower: true));
+        shell.Out.WriteLine(ModelFolders.Write(model, output, layout, typeName, shardBytes, withTower: true, template));
         return ExitCode.Ok;
     }
 }

@@ -1,6 +1,7 @@
 using LlavaSharp.Checkpoints;
 using LlavaSharp.Gguf;
 using LlavaSharp.Lora;
+using LlavaSharp.Templates;
 
 namespace LlavaSharp.Cli.Commands;
 
@@ -39,9 +40,10 @@ internal static class ModelFolders
     /// <param name="typeName">Precision; null means as stored.</param>
     /// <param name="shardBytes">Largest shard.</param>
     /// <param name="withTower">Whether LLaVA's layout holds the tower's weights.</param>
+    /// <param name="template">Name of the conversation format that GGUF carries.</param>
     /// <returns>What was written, for a line of output.</returns>
     public static string Write(
-        AdaptedModel model, string target, string layout, string? typeName, long shardBytes, bool withTower)
+        AdaptedModel model, string target, string layout, string? typeName, long shardBytes, bool withTower, string template)
     {
         if (model.Config.Vision is null)
         {
@@ -64,7 +66,8 @@ internal static class ModelFolders
         {
             case "gguf":
                 var type = typeName is null ? GgufExport.TypeOf(stored) : GgufTypes.Parse(typeName);
-                var (language, projector) = GgufExport.Write(target, export, type, Path.GetFileName(Full(target)));
+                var (language, projector) = GgufExport.Write(
+                    target, export, type, Path.GetFileName(Full(target)), ConversationTemplates.Get(template));
                 return $"{Path.GetFullPath(language)}, {Path.GetFullPath(projector)}";
             case "llava":
                 LlavaLayoutWriter.Write(target, export, withTower);

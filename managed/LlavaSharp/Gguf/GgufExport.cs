@@ -1,4 +1,5 @@
 using LlavaSharp.Checkpoints;
+using LlavaSharp.Templates;
 
 namespace LlavaSharp.Gguf;
 
@@ -11,10 +12,12 @@ public static class GgufExport
     /// <param name="export">The model; its precision is not used.</param>
     /// <param name="type">Encoding of the language model's matrices.</param>
     /// <param name="name">What programs call the model.</param>
+    /// <param name="template">The conversation format that it was trained with; null leaves it out.</param>
     /// <returns>The two paths, the language model's first.</returns>
     /// <exception cref="UserErrorException">llama.cpp does not compute such a model, a parameter is missing, or the folder cannot be
     /// written.</exception>
-    public static (string Model, string Projector) Write(string folder, ModelExport export, GgufType type, string name)
+    public static (string Model, string Projector) Write(
+        string folder, ModelExport export, GgufType type, string name, ConversationTemplate? template = null)
     {
         GgufVisionTower.Check(export.Config);
         ModelLoader.CheckVocabulary(export.Config, export.Tokenizer);
@@ -37,7 +40,7 @@ public static class GgufExport
         string model = Path.Combine(folder, $"model-{GgufTypes.NameOf(type)}.gguf");
         string projector = Path.Combine(folder, $"mmproj-{GgufTypes.NameOf(towerType)}.gguf");
         GgufVisionTower.Write(projector, export, towerType, name);
-        GgufLanguageModel.Write(model, export, type, name);
+        GgufLanguageModel.Write(model, export, type, name, template);
         return (model, projector);
     }
 

@@ -1,4 +1,5 @@
 using LlavaSharp.Checkpoints;
+using LlavaSharp.Templates;
 using LlavaSharp.Tokenization;
 
 namespace LlavaSharp.Gguf;
@@ -18,8 +19,9 @@ public static class GgufLanguageModel
     /// <param name="export">The model; its precision is not used.</param>
     /// <param name="type">Encoding of the matrices; vectors are F32.</param>
     /// <param name="name">What programs call the model.</param>
+    /// <param name="template">The conversation format that it was trained with; null leaves it out.</param>
     /// <exception cref="UserErrorException">A parameter is missing, or the path cannot be written.</exception>
-    public static void Write(string path, ModelExport export, GgufType type, string name)
+    public static void Write(string path, ModelExport export, GgufType type, string name, ConversationTemplate? template = null)
     {
         TextConfig text = export.Config.Text;
         Func<int, int> rotary = GgufRows.Rotary(text.HeadDim);
@@ -27,7 +29,13 @@ public static class GgufLanguageModel
             NameOf(p.Key), p.Key, p.Value, export.Parameters, p.Value.Length == 1 ? GgufType.F32 : type,
             p.Key.EndsWith(".q_proj.weight", StringComparison.Ordinal) || p.Key.EndsWith(".k_proj.weight", StringComparison.Ordinal)
                 ? rotary : null))];
-        GgufWriter.Write(path, Metadata(export, type, name), tensors);
+        GgufMetadata metadata = Metadata(export, type, name);
+        if (template is not null && GgufChatTemplate.Of(template) is { } chat)
+        {
+            metadata.Add("tokenizer.chat_template", chat);
+        }
+
+        GgufWriter.Write(path, metadata, tensors);
     }
 
     /// <summary>The name of a decoder's parameter in the file.</summary>
@@ -52,7 +60,7 @@ public static class GgufLanguageModel
         TextConfig text = export.Config.Text;
         LlavaTokenizer tokenizer = export.Tokenizer;
         (string[] pieces, float[] scores, int[] kinds) = Vocabulary(export);
-        var metadata = new GgufMetadata()
+        return new GgufMetadata()
             .Add("general.architecture", "llama")
             .Add("general.type", "model")
             .Add("general.name", name)
@@ -82,7 +90,6 @@ public static class GgufLanguageModel
             .Add("tokenizer.ggml.add_bos_token", tokenizer.AddBos)
             .Add("tokenizer.ggml.add_eos_token", false)
             .Add("tokenizer.ggml.add_space_prefix", tokenizer.AddDummyPrefix);
-        return metadata;
     }
 
     /// <summary>One entry a row of the embedding: the pieces, the added tokens, and names for rows that no token has.</summary>

@@ -127,6 +127,7 @@ public static class FineTune
             var path = StageOneFiles.ProjectorPath(output);
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
             MmProjectorFile.Write(path, setup.Config, new ModelParameterSource(model));
+            MmProjectorFile.Write(Path.ChangeExtension(path, ".safetensors"), setup.Config, new ModelParameterSource(model));
             AtomicFile.WriteText(Path.Combine(output, "config.json"), StageOneFiles.ConfigJson(setup));
             progress.Note($"projector: {Path.GetFullPath(path)}");
         }

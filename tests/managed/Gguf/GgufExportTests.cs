@@ -1,5 +1,6 @@
 using LlavaSharp.Checkpoints;
 using LlavaSharp.Gguf;
+using LlavaSharp.Templates;
 using LlavaSharp.Tests.Checkpoints;
 
 namespace LlavaSharp.Tests.Gguf;
@@ -148,6 +149,20 @@ public sealed class GgufExportTests : IDisposable
         Assert.Equal(($"[PAD{image + 2}]", 5), (tokens[image + 2], kinds[image + 2]));
         Assert.Equal(tokens.Length, tokens.Distinct().Count());
         Assert.Equal((uint)(image + 1), file.Metadata["tokenizer.ggml.padding_token_id"]);
+    }
+
+    [Fact]
+    public void The_file_says_how_the_model_is_asked()
+    {
+        string path = GgufExport.Write(_folder["out"], TinyFolders.Export(TinyFolders.Config()), GgufType.F32, "x", ConversationTemplates.Get("v1")).Model;
+        string template = (string)new GgufFile(path).Metadata["tokenizer.chat_template"];
+        Assert.Contains("answers to the user's questions. \" }}{% endif %}", template);
+        Assert.Contains("{{ \"USER: \" + m['content'] + \" \" }}", template);
+        Assert.Contains("{{ \"ASSISTANT: \" + m['content'] + \"</s>\" }}", template);
+        Assert.EndsWith("{% if add_generation_prompt %}{{ \"ASSISTANT:\" }}{% endif %}", template);
+        Assert.Null(GgufChatTemplate.Of(ConversationTemplates.Get("plain")));
+        path = GgufExport.Write(_folder["out"], TinyFolders.Export(TinyFolders.Config()), GgufType.F32, "x", ConversationTemplates.Get("plain")).Model;
+        Assert.DoesNotContain("tokenizer.chat_template", new GgufFile(path).Metadata.Keys);
     }
 
     [Fact]
