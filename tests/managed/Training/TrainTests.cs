@@ -17,7 +17,7 @@ public sealed class TrainTests : IDisposable
         var (one, two) = (_tiny["one"], _tiny["two"]);
         Succeed(_tiny.Stage1(one, "--num_train_epochs", "16", "--learning_rate", "3e-2"));
         Assert.Equal(
-            ["config.json", "log.jsonl", "mm_projector.bin", "report.html", "train_config.json", "trainer_state.json"],
+            ["config.json", "log.jsonl", "mm_projector.bin", "mm_projector.safetensors", "report.html", "train_config.json", "trainer_state.json"],
             Directory.GetFiles(one).Select(f => Path.GetFileName(f)).Order());
         var first = Losses(one);
         Assert.Equal(16, first.Length); // six samples in twos are three micro-batches, one update an epoch
