@@ -48,7 +48,7 @@ public sealed record DemoBudget
     public int Stage1Batch { get; init; } = 64;
 
     /// <summary>Updates of stage 2.</summary>
-    public int Stage2Steps { get; init; } = 1500;
+    public int Stage2Steps { get; init; } = 1800;
 
     /// <summary>Samples an update of stage 2.</summary>
     public int Stage2Batch { get; init; } = 32;

@@ -53,7 +53,7 @@ public sealed class DemoDataset
         DemoDatasetWriter.Json(data.CaptionsPath, data.Captions);
         DemoDatasetWriter.Json(data.ConversationsPath, data.Conversations);
         DemoDatasetWriter.Json(Path.Combine(folder, "heldout_captions.json"), data.HeldOutCaptions);
-        DemoDatasetWriter.Json(Path.Combine(folder, "heldout_questions.json"), data.HeldOutQuestions);
+        DemoDatasetWriter.Json(Path.Combine(folder, "heldout_questions.json"), DemoDatasetWriter.Alone(data.HeldOutQuestions));
         return data;
     }
 }

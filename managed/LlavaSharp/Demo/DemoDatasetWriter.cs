@@ -9,6 +9,8 @@ namespace LlavaSharp.Demo;
 /// <param name="seed">Same seed, same bytes.</param>
 internal sealed class DemoDatasetWriter(string folder, int seed)
 {
+    private const string Placeholder = "<image>\n";
+
     private static readonly string[] Requests =
         ["Describe the image.", "What is in the picture?", "Write a short caption.", "Say what you see."];
 
@@ -23,7 +25,7 @@ internal sealed class DemoDatasetWriter(string folder, int seed)
             Scene scene = scenes.Next(SceneLayout.CenterCrop, heldOut);
             string image = Save(scene, name, i);
             string request = Requests[random.Next(Requests.Length)];
-            string question = random.Next(2) == 0 ? "<image>\n" + request : request + "\n<image>";
+            string question = random.Next(2) == 0 ? Placeholder + request : request + "\n<image>";
             result.Add(new DemoConversation($"{name}-{i:D5}", image, [(question, SceneWords.Caption(scene))]));
         }
 
@@ -41,7 +43,7 @@ internal sealed class DemoDatasetWriter(string folder, int seed)
             Scene scene = scenes.Next(SceneLayout.Pad, heldOut: false);
             List<SceneQuestion> questions = SceneWords.Conversation(scene, random);
             result.Add(new DemoConversation(
-                $"{name}-{i:D5}", Save(scene, name, i), Turns(questions.Take(DemoBudget.TurnsPerPicture), placeholder: true)));
+                $"{name}-{i:D5}", Save(scene, name, i), Turns(questions.Take(DemoBudget.TurnsPerPicture))));
         }
 
         for (int i = 0; i < textCount; i++)
@@ -66,15 +68,21 @@ internal sealed class DemoDatasetWriter(string folder, int seed)
             SceneQuestion[] questions = [.. SceneWords.Questions(scene, random)];
             random.Shuffle(questions);
             questions = [.. questions.DistinctBy(question => question.Kind)];
-            result.Add(new DemoConversation($"{name}-{i:D5}", Save(scene, name, i), Turns(questions, placeholder: false)));
+            result.Add(new DemoConversation(
+                $"{name}-{i:D5}", Save(scene, name, i), [.. questions.Select(question => (question.Text, question.Answer))]));
             kinds.Add([.. questions.Select(question => question.Kind)]);
         }
 
         return result;
     }
 
-    private static List<(string Question, string Answer)> Turns(IEnumerable<SceneQuestion> questions, bool placeholder) =>
-        [.. questions.Select((question, i) => ((placeholder && i == 0 ? "<image>\n" : string.Empty) + question.Text, question.Answer))];
+    /// <summary>Each turn as a conversation of its own, as it is asked: no answer can be read from another.</summary>
+    public static List<DemoConversation> Alone(IEnumerable<DemoConversation> conversations) =>
+        [.. conversations.SelectMany(c => c.Turns.Select((turn, i) =>
+            new DemoConversation($"{c.Id}-{i}", c.Image, [(Placeholder + turn.Question, turn.Answer)])))];
+
+    private static List<(string Question, string Answer)> Turns(IEnumerable<SceneQuestion> questions) =>
+        [.. questions.Select((question, i) => ((i == 0 ? Placeholder : string.Empty) + question.Text, question.Answer))];
 
     // PNG and JPEG by turns.
     private string Save(Scene scene, string name, int index)

@@ -176,22 +176,27 @@ internal static class DemoModel
         }
     }
 
-    // A place's embedding is its row's plus its column's: raster order tells a decoder what lies higher, but what lies further
-    // left only the tower can say. Trained towers come to much the same.
+    // Raster order tells a decoder what lies higher, but what lies further left only the tower can say. So a place's
+    // embedding moves along one direction with its column and along another with its row, beside a part of its own:
+    // trained towers come to much the same.
     private static void LayOutPlaces(Model model, ParameterInfo parameter)
     {
-        const float Scale = 0.7f; // the sum of two has the deviation of a patch
+        const float Along = 0.67f; // with Own, a place's embedding has about the deviation of a patch's
+        const float Own = 0.3f;
         int width = (int)parameter.Shape[1];
         int side = Vision.ImageSize / Vision.PatchSize;
+        float middle = (side - 1) / 2f;
+        float deviation = MathF.Sqrt(((side * side) - 1) / 12f); // of 0 … side - 1
         float[] drawn = model.Read(parameter.Name); // [1 + places, width]; the class token's comes first
         float[] places = [.. drawn];
         for (int place = 0; place < side * side; place++)
         {
-            int row = (1 + (place / side)) * width;
-            int column = (1 + side + (place % side)) * width;
+            float x = ((place % side) - middle) / deviation;
+            float y = ((place / side) - middle) / deviation;
             for (int i = 0; i < width; i++)
             {
-                places[((1 + place) * width) + i] = Scale * (drawn[row + i] + drawn[column + i]);
+                int at = ((1 + place) * width) + i;
+                places[at] = (Along * ((x * drawn[width + i]) + (y * drawn[(2 * width) + i]))) + (Own * drawn[at]);
             }
         }
 

@@ -94,7 +94,7 @@ public sealed class SceneGenerator
 
     private SceneObject Draw(int identity, (int Column, int Row) cell)
     {
-        double radius = 0.30 + (0.12 * _random.NextDouble());
+        double radius = 0.38 + (0.06 * _random.NextDouble()); // 5 to 6 of a patch's 14 pixels: smaller ones look alike
         double room = 0.48 - radius; // the shape stays inside its cell
         return new SceneObject(
             (SceneShape)(identity / SceneColors.Count),

@@ -42,7 +42,7 @@ public static class SceneWords
         }
 
         questions.Add(Count(scene));
-        Places(scene, questions);
+        questions.AddRange(scene.Objects.SelectMany(Places));
         SceneObject present = scene.Objects[random.Next(scene.Objects.Count)];
         questions.Add(new("yes-no", $"Is there a {present.Name}?", "yes"));
         questions.Add(new("yes-no", $"Is there a {Absent(scene, random)}?", "no"));
@@ -52,26 +52,30 @@ public static class SceneWords
     /// <summary>
     /// Questions for one conversation, none of which is answered by the words of another: "Is there a red circle?" gives
     /// away what colour the circle is, and a model that can read the answer does not learn to look. So a conversation
-    /// keeps to what is there, or asks for each object's shape or colour once, for places and for the count.
+    /// keeps to what is there, or to where each object is, or asks for each object's shape or colour and for their number.
     /// </summary>
     /// <param name="scene">The scene talked about.</param>
     /// <param name="random">Draws the theme and the order.</param>
     public static List<SceneQuestion> Conversation(Scene scene, Random random)
     {
         List<SceneQuestion> questions = [];
-        if (random.Next(6) == 0)
+        switch (random.Next(4))
         {
-            foreach (SceneObject item in scene.Objects)
-            {
-                questions.Add(new("yes-no", $"Is there a {item.Name}?", "yes"));
-                questions.Add(new("yes-no", $"Is there a {Absent(scene, random)}?", "no"));
-            }
-        }
-        else
-        {
-            questions.AddRange(scene.Objects.Select(item => Lookup(scene, item, random)).OfType<SceneQuestion>());
-            questions.Add(Count(scene));
-            Places(scene, questions);
+            case 0:
+                foreach (SceneObject item in scene.Objects)
+                {
+                    questions.Add(new("yes-no", $"Is there a {item.Name}?", "yes"));
+                    questions.Add(new("yes-no", $"Is there a {Absent(scene, random)}?", "no"));
+                }
+
+                break;
+            case 1:
+                questions.AddRange(scene.Objects.SelectMany(Places));
+                break;
+            default:
+                questions.AddRange(scene.Objects.Select(item => Lookup(scene, item, random)).OfType<SceneQuestion>());
+                questions.Add(Count(scene));
+                break;
         }
 
         SceneQuestion[] order = [.. questions.DistinctBy(question => question.Text)];
@@ -96,30 +100,12 @@ public static class SceneWords
         return shape is null || (color is not null && random.Next(3) > 0) ? color : shape;
     }
 
-    // One question a direction, where one object alone is furthest that way.
-    private static void Places(Scene scene, List<SceneQuestion> questions)
-    {
-        if (scene.Objects.Count == 1)
-        {
-            return;
-        }
-
-        Furthest("left-right", "on the left", item => -item.Column);
-        Furthest("left-right", "on the right", item => item.Column);
-        Furthest("above-below", "at the top", item => -item.Row);
-        Furthest("above-below", "at the bottom", item => item.Row);
-
-        void Furthest(string kind, string where, Func<SceneObject, int> far)
-        {
-            int most = scene.Objects.Max(far);
-            if (scene.Objects.Count(item => far(item) == most) == 1)
-            {
-                SceneObject item = scene.Objects.Single(item => far(item) == most);
-                questions.Add(new(kind, $"What shape is {where}?", item.ShapeName));
-                questions.Add(new(kind, $"What colour is {where}?", SceneColors.Name(item.Color)));
-            }
-        }
-    }
+    // The middle of the grid runs between cells: every object is on one side.
+    private static SceneQuestion[] Places(SceneObject item) =>
+    [
+        new("left-right", $"Is the {item.Name} on the left or on the right?", item.Column < Scene.Cells / 2 ? "left" : "right"),
+        new("above-below", $"Is the {item.Name} at the top or at the bottom?", item.Row < Scene.Cells / 2 ? "top" : "bottom"),
+    ];
 
     private static string Absent(Scene scene, Random random)
     {

@@ -108,17 +108,15 @@ public sealed class SceneTests
     private static string Truth(Scene scene, string text)
     {
         string[] words = text.TrimEnd('?').Split(' ');
-        static string Word(string what, SceneObject item) => item.Name.Split(' ')[what == "colour" ? 0 : 1];
+        SceneObject Named(string color, string shape) => scene.Objects.Single(o => o.Name == $"{color} {shape}");
         return words switch
         {
             ["What", "shape", "is", "the", var color, "object"] => scene.Objects.Single(o => o.Name.StartsWith(color + " ")).ShapeName,
             ["What", "colour", "is", "the", var shape] => scene.Objects.Single(o => o.ShapeName == shape).Name.Split(' ')[0],
             ["How", "many", ..] => ((string[])["zero", "one", "two", "three"])[scene.Objects.Count],
             ["Is", "there", ..] => scene.Objects.Any(o => o.Name == $"{words[3]} {words[4]}") ? "yes" : "no",
-            [_, var what, _, "on", "the", "left"] => Word(what, scene.Objects.MinBy(o => o.Column)!),
-            [_, var what, _, "on", "the", "right"] => Word(what, scene.Objects.MaxBy(o => o.Column)!),
-            [_, var what, _, "at", "the", "top"] => Word(what, scene.Objects.MinBy(o => o.Row)!),
-            [_, var what, _, "at", "the", "bottom"] => Word(what, scene.Objects.MaxBy(o => o.Row)!),
+            ["Is", "the", var color, var shape, "on", ..] => Named(color, shape).Column < 2 ? "left" : "right",
+            ["Is", "the", var color, var shape, "at", ..] => Named(color, shape).Row < 2 ? "top" : "bottom",
             _ => throw new ArgumentException(text),
         };
     }
