@@ -27,7 +27,7 @@ public sealed record DemoBudget
     public int CaptionScenes { get; init; } = 6000;
 
     /// <summary>Pictures with conversations, for stage 2.</summary>
-    public int ConversationScenes { get; init; } = 16000;
+    public int ConversationScenes { get; init; } = 24000;
 
     /// <summary>Conversations without a picture, for stage 2.</summary>
     public int TextConversations { get; init; } = 400;
@@ -36,7 +36,7 @@ public sealed record DemoBudget
     public int HeldOutScenes { get; init; } = 150;
 
     /// <summary>Updates of the language model on captions as text.</summary>
-    public int WarmUpSteps { get; init; } = 600;
+    public int WarmUpSteps { get; init; } = 1200;
 
     /// <summary>Captions an update of the warm-up.</summary>
     public int WarmUpBatch { get; init; } = 32;

@@ -168,7 +168,9 @@ internal static class DemoModel
         }
         else if (parameter.Shape.Length == 2)
         {
-            model.Fill(name, Fill.Normal, 0, 1 / Math.Sqrt(parameter.Shape[1]), seed);
+            // Random attention only blends patches: it stays a murmur beside what each patch shows.
+            double scale = name.EndsWith("out_proj.weight", StringComparison.Ordinal) ? 0.2 : 1;
+            model.Fill(name, Fill.Normal, 0, scale / Math.Sqrt(parameter.Shape[1]), seed);
         }
         else
         {
@@ -181,7 +183,7 @@ internal static class DemoModel
     // trained towers come to much the same.
     private static void LayOutPlaces(Model model, ParameterInfo parameter)
     {
-        const float Along = 0.67f; // with Own, a place's embedding has about the deviation of a patch's
+        const float Along = 1f; // as strong as what a patch shows
         const float Own = 0.3f;
         int width = (int)parameter.Shape[1];
         int side = Vision.ImageSize / Vision.PatchSize;

@@ -112,7 +112,7 @@ public sealed class DemoRun
             Seed = _options.Seed,
             DataloaderNumWorkers = LoaderWorkers,
         };
-        WarmUpText source = new(tokenizer, _options.Seed, Math.Min(budget.WarmUpSteps, 600) * budget.WarmUpBatch);
+        WarmUpText source = new(tokenizer, _options.Seed, budget.WarmUpSteps * budget.WarmUpBatch);
         TrainingResult result = new TrainingRun(engine, model, source, options)
         {
             Name = "warm-up",

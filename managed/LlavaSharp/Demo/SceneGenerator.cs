@@ -9,6 +9,9 @@ public sealed class SceneGenerator
 {
     private const int HeldOutTriples = 6;
 
+    // Where one object stands alone there is nothing to tell apart.
+    private static readonly int[] TrainingCounts = [1, 2, 2, 3, 3];
+
     // Width to height: square, landscapes and portraits.
     private static readonly (int Width, int Height)[] Aspects = [(1, 1), (4, 3), (3, 4), (3, 2), (2, 3), (2, 1), (1, 2)];
 
@@ -39,7 +42,7 @@ public sealed class SceneGenerator
     /// <param name="heldOut">Every pair held out (then two or three objects), or none (one to three).</param>
     public Scene Next(SceneLayout layout, bool heldOut)
     {
-        int[] identities = heldOut ? HeldOutObjects(2 + _random.Next(2)) : TrainingObjects(1 + _random.Next(3));
+        int[] identities = heldOut ? HeldOutObjects(2 + _random.Next(2)) : TrainingObjects(TrainingCounts[_random.Next(TrainingCounts.Length)]);
         (int aspectWidth, int aspectHeight) = Aspects[_random.Next(Aspects.Length)];
         int unit = 60 + _random.Next(60);
         Scene empty = new(

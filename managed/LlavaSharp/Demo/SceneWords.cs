@@ -17,17 +17,16 @@ public static class SceneWords
     /// <param name="kind">The shape.</param>
     public static string Shape(SceneShape kind) => Shapes[(int)kind];
 
-    /// <summary>"a red circle left of a blue square.": what stands where, in reading order.</summary>
+    /// <summary>"a red circle at the top left and a blue square at the bottom right.": what stands where, in reading order.</summary>
     /// <param name="scene">One to three objects.</param>
     public static string Caption(Scene scene)
     {
-        IReadOnlyList<SceneObject> objects = scene.Objects;
-        return objects.Count switch
+        string[] parts = [.. scene.Objects.Select(item =>
         {
-            1 => $"a {objects[0].Name}.",
-            2 => $"a {objects[0].Name} {(objects[0].Column < objects[1].Column ? "left of" : "above")} a {objects[1].Name}.",
-            _ => $"a {objects[0].Name}, a {objects[1].Name} and a {objects[2].Name}.",
-        };
+            (string side, string height) = Place(item);
+            return $"a {item.Name} at the {height} {side}";
+        })];
+        return parts.Length == 1 ? $"{parts[0]}." : $"{string.Join(", ", parts[..^1])} and {parts[^1]}.";
     }
 
     /// <summary>Every question that has one right answer, and as many about what is there as about what is not.</summary>
@@ -42,7 +41,7 @@ public static class SceneWords
         }
 
         questions.Add(Count(scene));
-        questions.AddRange(scene.Objects.SelectMany(Places));
+        questions.AddRange(scene.Objects.SelectMany(item => Places(scene, item, random)));
         SceneObject present = scene.Objects[random.Next(scene.Objects.Count)];
         questions.Add(new("yes-no", $"Is there a {present.Name}?", "yes"));
         questions.Add(new("yes-no", $"Is there a {Absent(scene, random)}?", "no"));
@@ -59,7 +58,7 @@ public static class SceneWords
     public static List<SceneQuestion> Conversation(Scene scene, Random random)
     {
         List<SceneQuestion> questions = [];
-        switch (random.Next(4))
+        switch (random.Next(6))
         {
             case 0:
                 foreach (SceneObject item in scene.Objects)
@@ -69,8 +68,8 @@ public static class SceneWords
                 }
 
                 break;
-            case 1:
-                questions.AddRange(scene.Objects.SelectMany(Places));
+            case 1 or 2:
+                questions.AddRange(scene.Objects.SelectMany(item => Places(scene, item, random)));
                 break;
             default:
                 questions.AddRange(scene.Objects.Select(item => Lookup(scene, item, random)).OfType<SceneQuestion>());
@@ -100,12 +99,38 @@ public static class SceneWords
         return shape is null || (color is not null && random.Next(3) > 0) ? color : shape;
     }
 
-    // The middle of the grid runs between cells: every object is on one side.
-    private static SceneQuestion[] Places(SceneObject item) =>
-    [
-        new("left-right", $"Is the {item.Name} on the left or on the right?", item.Column < Scene.Cells / 2 ? "left" : "right"),
-        new("above-below", $"Is the {item.Name} at the top or at the bottom?", item.Row < Scene.Cells / 2 ? "top" : "bottom"),
-    ];
+    /// <summary>On which sides an object is. The middle of the grid runs between cells, so every object is on one.</summary>
+    /// <param name="item">The object.</param>
+    public static (string Side, string Height) Place(SceneObject item) =>
+        (item.Column < Scene.Cells / 2 ? "left" : "right", item.Row < Scene.Cells / 2 ? "top" : "bottom");
+
+    private static SceneQuestion[] Places(Scene scene, SceneObject item, Random random)
+    {
+        string name = Reference(scene, item, random);
+        (string side, string height) = Place(item);
+        return
+        [
+            new("left-right", $"Is the {name} on the left or on the right?", side),
+            new("above-below", $"Is the {name} at the top or at the bottom?", height),
+        ];
+    }
+
+    // "circle" or "red object" where that is enough, else "red circle".
+    private static string Reference(Scene scene, SceneObject item, Random random)
+    {
+        List<string> names = [];
+        if (scene.Objects.Count(other => other.Kind == item.Kind) == 1)
+        {
+            names.Add(item.ShapeName);
+        }
+
+        if (scene.Objects.Count(other => other.Color == item.Color) == 1)
+        {
+            names.Add($"{SceneColors.Name(item.Color)} object");
+        }
+
+        return names.Count == 0 ? item.Name : names[random.Next(names.Count)];
+    }
 
     private static string Absent(Scene scene, Random random)
     {

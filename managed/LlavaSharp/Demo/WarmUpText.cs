@@ -6,13 +6,14 @@ using LlavaSharp.Training;
 namespace LlavaSharp.Demo;
 
 /// <summary>
-/// What the language model reads before it sees pictures: captions, told twice in different words, and questions about
-/// them. A model that never learned to look something up in what stands before it has nothing that a picture's features
-/// could be aligned to.
+/// What the language model reads before it sees pictures: scenes, told twice in different words, questions about them, and
+/// the facts of <see cref="TextConversations"/>. A model that never learned to look something up in what stands before it
+/// has nothing that a picture's features could be aligned to.
 /// </summary>
 internal sealed class WarmUpText : ITrainingSource
 {
-    private const int QuestionsMax = 4;
+    private const int QuestionsMax = 6;
+    private const int FactsAtOnce = 4;
 
     private readonly List<Scene> _scenes = [];
     private readonly LlavaTokenizer _tokenizer;
@@ -42,37 +43,41 @@ internal sealed class WarmUpText : ITrainingSource
     public PreparedSample Load(int index)
     {
         Random random = new((_seed * 7919) + index);
-        Scene scene = _scenes[index];
-        List<int> ids = [_tokenizer.BosId];
-        List<int> labels = [TokenizedSample.IgnoredLabel];
-        if (random.Next(4) > 0)
+        Text text = new(_tokenizer);
+        if (random.Next(16) == 0)
         {
-            Append(Listing(scene, random), learned: true);
+            foreach ((string question, string answer) in TextConversations.Next(random, FactsAtOnce))
+            {
+                text.Ask(question, answer);
+            }
+        }
+        else
+        {
+            Describe(_scenes[index], random, text);
         }
 
-        Append(SceneWords.Caption(scene) + "\n", learned: true);
-        // A caption does not say what stands highest: only questions that its words answer.
-        SceneQuestion[] questions = [.. SceneWords.Questions(scene, random).Where(q => q.Kind is "shape" or "colour" or "count" or "yes-no")];
+        return new PreparedSample(index, $"text {index}", text.ToSample(), []);
+    }
+
+    // Which objects there are is a lot that nothing could tell: that line is read, and what follows from it is learned.
+    private static void Describe(Scene scene, Random random, Text text)
+    {
+        if (random.Next(8) > 0)
+        {
+            text.Append(Listing(scene, random), learned: false);
+        }
+
+        text.Append(SceneWords.Caption(scene) + "\n", learned: true);
+
+        SceneQuestion[] questions = [.. SceneWords.Questions(scene, random)];
         random.Shuffle(questions);
         foreach (SceneQuestion question in questions.Take(QuestionsMax))
         {
-            Append($"USER: {question.Text} ASSISTANT:", learned: false);
-            Append(question.Answer, learned: true);
-            ids.Add(_tokenizer.EosId);
-            labels.Add(_tokenizer.EosId);
-        }
-
-        return new PreparedSample(index, $"text {index}", new TokenizedSample([.. ids], [.. labels]), []);
-
-        void Append(string text, bool learned)
-        {
-            int[] pieces = _tokenizer.Encode(text);
-            ids.AddRange(pieces);
-            labels.AddRange(learned ? pieces : Enumerable.Repeat(TokenizedSample.IgnoredLabel, pieces.Length));
+            text.Ask(question.Text, question.Answer);
         }
     }
 
-    // "blue square, red circle": the objects in any order, as patches name them in theirs.
+    // "blue square top left red circle bottom right": the objects in any order and where they are, as patches tell it.
     private static string Listing(Scene scene, Random random)
     {
         SceneObject[] objects = [.. scene.Objects];
@@ -84,9 +89,34 @@ internal sealed class WarmUpText : ITrainingSource
         StringBuilder text = new();
         foreach (SceneObject item in objects)
         {
-            text.Append(text.Length == 0 ? string.Empty : " ").Append(item.Name);
+            (string side, string height) = SceneWords.Place(item);
+            text.Append(text.Length == 0 ? string.Empty : " ").Append(item.Name).Append(' ').Append(height).Append(' ').Append(side);
         }
 
         return text.ToString();
+    }
+
+    // Tokens beside what is learned of them.
+    private sealed class Text(LlavaTokenizer tokenizer)
+    {
+        private readonly List<int> _ids = [tokenizer.BosId];
+        private readonly List<int> _labels = [TokenizedSample.IgnoredLabel];
+
+        public void Append(string text, bool learned)
+        {
+            int[] pieces = tokenizer.Encode(text);
+            _ids.AddRange(pieces);
+            _labels.AddRange(learned ? pieces : Enumerable.Repeat(TokenizedSample.IgnoredLabel, pieces.Length));
+        }
+
+        public void Ask(string question, string answer)
+        {
+            Append($"USER: {question} ASSISTANT:", learned: false);
+            Append(answer, learned: true);
+            _ids.Add(tokenizer.EosId);
+            _labels.Add(tokenizer.EosId);
+        }
+
+        public TokenizedSample ToSample() => new([.. _ids], [.. _labels]);
     }
 }

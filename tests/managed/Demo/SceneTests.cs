@@ -65,15 +65,12 @@ public sealed class SceneTests
     [Fact]
     public void Captions_read_from_left_to_right_and_from_top_to_bottom()
     {
-        Assert.Equal("a red circle.", SceneWords.Caption(Make((SceneShape.Circle, 0, 2, 2))));
+        Assert.Equal("a red circle at the bottom right.", SceneWords.Caption(Make((SceneShape.Circle, 0, 2, 2))));
         Assert.Equal(
-            "a red circle left of a blue square.",
+            "a red circle at the bottom left and a blue square at the top left.",
             SceneWords.Caption(Make((SceneShape.Circle, 0, 0, 3), (SceneShape.Square, 2, 1, 0))));
         Assert.Equal(
-            "a red circle above a blue square.",
-            SceneWords.Caption(Make((SceneShape.Circle, 0, 1, 0), (SceneShape.Square, 2, 1, 1))));
-        Assert.Equal(
-            "a red circle, a blue square and a green cross.",
+            "a red circle at the top left, a blue square at the top left and a green cross at the top right.",
             SceneWords.Caption(Make((SceneShape.Circle, 0, 0, 0), (SceneShape.Square, 2, 1, 1), (SceneShape.Cross, 1, 2, 0))));
     }
 
@@ -108,15 +105,20 @@ public sealed class SceneTests
     private static string Truth(Scene scene, string text)
     {
         string[] words = text.TrimEnd('?').Split(' ');
-        SceneObject Named(string color, string shape) => scene.Objects.Single(o => o.Name == $"{color} {shape}");
+        SceneObject Named(params string[] name) => scene.Objects.Single(o => name switch
+        {
+            [var color, "object"] => o.Name.StartsWith(color + " "),
+            [var shape] => o.ShapeName == shape,
+            _ => o.Name == string.Join(' ', name),
+        });
         return words switch
         {
             ["What", "shape", "is", "the", var color, "object"] => scene.Objects.Single(o => o.Name.StartsWith(color + " ")).ShapeName,
             ["What", "colour", "is", "the", var shape] => scene.Objects.Single(o => o.ShapeName == shape).Name.Split(' ')[0],
             ["How", "many", ..] => ((string[])["zero", "one", "two", "three"])[scene.Objects.Count],
             ["Is", "there", ..] => scene.Objects.Any(o => o.Name == $"{words[3]} {words[4]}") ? "yes" : "no",
-            ["Is", "the", var color, var shape, "on", ..] => Named(color, shape).Column < 2 ? "left" : "right",
-            ["Is", "the", var color, var shape, "at", ..] => Named(color, shape).Row < 2 ? "top" : "bottom",
+            ["Is", "the", .. var name, "on", "the", "left", "or", "on", "the", "right"] => Named(name).Column < 2 ? "left" : "right",
+            ["Is", "the", .. var name, "at", "the", "top", "or", "at", "the", "bottom"] => Named(name).Row < 2 ? "top" : "bottom",
             _ => throw new ArgumentException(text),
         };
     }
