@@ -6,7 +6,7 @@ namespace LlavaSharp.Cli;
 /// <summary>Puts an update into words. Speeds are averages since the run began, so that the line does not flicker.</summary>
 internal sealed class ProgressText
 {
-    private double _seconds, _waited;
+    private double _seconds, _waited, _flops;
     private long _samples, _tokens;
     private int _updates;
 
@@ -17,6 +17,7 @@ internal sealed class ProgressText
         _waited += step.DataWaitSeconds;
         _samples += step.Samples;
         _tokens += step.Tokens;
+        _flops += step.Flops;
         _updates++;
     }
 
@@ -28,8 +29,12 @@ internal sealed class ProgressText
         return string.Create(
             CultureInfo.InvariantCulture,
             $"{step.Step}/{step.TotalSteps}  loss {step.Loss:0.0000}  lr {step.LearningRate:0.00e0}  {_samples / seconds:0.0} samples/s  "
-            + $"{_tokens / seconds:0} tokens/s  {step.ResidentBytes / 1048576.0:0} MiB  data wait {100 * _waited / seconds:0} %  ETA {Eta(left)}");
+            + $"{_tokens / seconds:0} tokens/s  {Work(step.PeakFlops, _flops / seconds)}  {step.ResidentBytes / 1048576.0:0} MiB  data wait {100 * _waited / seconds:0} %  ETA {Eta(left)}");
     }
+
+    private static string Work(double? peak, double rate) => peak > 0
+        ? string.Create(CultureInfo.InvariantCulture, $"MFU {100 * rate / peak:0.0} %")
+        : string.Create(CultureInfo.InvariantCulture, $"{rate / 1e9:0.0} GFLOP/s");
 
     private static string Eta(TimeSpan left) =>
         left.TotalHours >= 1

@@ -30,8 +30,12 @@ internal static class TrainCommand
               --image_folder data --learning_rate 2e-5 --per_device_train_batch_size 16 \
               --warmup_ratio 0.03 --model_max_length 2048 --output_dir finetune
 
-        Every run also leaves train_config.json (what was really used), log.jsonl, trainer_state.json
-        and report.html. It stops at the first sample that cannot be read, and names it.
+        LoRA: with --lora_enable True stage 2 trains adapters beside the decoder's linears, and writes
+        a PEFT folder, which llavasharp generate --adapter and merge-lora open. The recipe's own scripts,
+        ported, are in runs/; add --dry_run True to check files, shapes, data and memory first.
+
+        Every run also leaves train_config.json (what was really used; --config reads it), log.jsonl,
+        TensorBoard events, trainer_state.json and report.html. It stops at the first sample that cannot be read, and names it.
 
         Checkpoints: every save_steps updates the whole state goes to output_dir/checkpoint-N. The same
         command again goes on from the newest whole one and ends with the same bytes as a run that was
@@ -62,6 +66,17 @@ internal static class TrainCommand
         foreach (var note in notes)
         {
             progress.Note($"note: {note}");
+        }
+
+        if (options.DryRun)
+        {
+            foreach (var (what, how) in DryRun.Check(options, progress.Warn))
+            {
+                shell.Out.WriteLine($"{what,-12}{how}");
+            }
+
+            shell.Out.WriteLine("dry run: nothing was trained or written");
+            return ExitCode.Ok;
         }
 
         var result = FineTune.Run(options, progress, shell.Cancellation);

@@ -1,13 +1,14 @@
 using System.Globalization;
 using LlavaSharp.Checkpoints;
 using LlavaSharp.Interop;
+using LlavaSharp.Lora;
 using LlavaSharp.Training.Resume;
 
 namespace LlavaSharp.Training;
 
 /// <summary>
-/// <c>train</c> from options to files: checks, loads, trains, writes. Stage 1 leaves mm_projector.bin and config.json;
-/// stage 2 a Hugging Face LLaVA folder. Both leave train_config.json, log.jsonl, trainer_state.json and report.html.
+/// <c>train</c> from options to files: checks, loads, trains, writes what <see cref="ResultFiles"/> says. Every run also leaves
+/// train_config.json, log.jsonl, TensorBoard events, trainer_state.json and report.html.
 /// </summary>
 public static class FineTune
 {
@@ -20,6 +21,11 @@ public static class FineTune
     /// <exception cref="OperationCanceledException">Stopped.</exception>
     public static TrainingResult Run(TrainOptions options, IProgressSink progress, CancellationToken cancellation = default)
     {
+        if (options.UseHabana)
+        {
+            throw new UserErrorException(GaudiDevice.Refusal());
+        }
+
         using var setup = TrainSetup.Open(options);
         var output = options.OutputDir!;
         using var engine = new Engine(new EngineOptions { Threads = options.Threads });
@@ -28,6 +34,11 @@ public static class FineTune
         if (loaded.FreshProjector && !options.TuneMmMlpAdapter)
         {
             progress.Warn("the projector is fresh: stage 2 usually starts from stage 1's, given with --pretrain_mm_mlp_adapter");
+        }
+
+        foreach (var module in setup.Adapters is null ? [] : LoraTargets.Find(setup.Config))
+        {
+            model.AttachLora(setup.Adapters!.ToEngine(options.Seed), module + ".weight");
         }
 
         var trained = TrainingRun.TrainedUnits(options);
@@ -47,13 +58,14 @@ public static class FineTune
         try
         {
             using (var log = new RunLog(Path.Combine(output, "log.jsonl")))
+            using (var events = new EventLog(output, Now() - (setup.From?.State.Seconds ?? 0)))
             {
                 result = new TrainingRun(engine, model, setup.Source, options)
                 {
-                    Name = options.TuneMmMlpAdapter ? "stage 1" : "stage 2",
+                    Name = ResultFiles.Name(options),
                     PaddingId = setup.Tokenizer.UnknownId < 0 ? null : setup.Tokenizer.UnknownId,
                     Progress = progress,
-                    Log = log,
+                    Logs = [log, events],
                     Skipped = skipped,
                     From = setup.From,
                     Saver = new RunSaver(
@@ -61,7 +73,7 @@ public static class FineTune
                         new SavePolicy(options, setup.Plan.TotalSteps),
                         identity,
                         config,
-                        folder => WriteStage(setup, model, folder)),
+                        folder => ResultFiles.WriteBeside(setup, model, folder)),
                 }.Run(cancellation);
             }
         }
@@ -75,12 +87,14 @@ public static class FineTune
             progress.Note($"{masked} samples were trained that the recipe would have masked (\"tokenization mismatch\"); see docs/differences.md");
         }
 
-        WriteResult(setup, model, progress);
+        progress.Note(ResultFiles.Write(setup, model));
         AtomicFile.WriteText(Path.Combine(output, TrainerState.FileName), TrainerState.ToJson(result, options));
         AtomicFile.WriteText(Path.Combine(output, "report.html"), Report(setup, result, trainable));
         progress.Note($"report: {Path.GetFullPath(Path.Combine(output, "report.html"))}");
         return result;
     }
+
+    private static double Now() => TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0;
 
     // The last checks, which need the model; only then is anything of an earlier run touched.
     private static void Begin(TrainSetup setup, Engine engine, CheckpointStore store, Lazy<RunIdentity> identity, IProgressSink progress)
@@ -109,42 +123,6 @@ public static class FineTune
         store.RemoveLeftovers();
     }
 
-    // What the recipe's own checkpoints of stage 1 hold.
-    private static void WriteStage(TrainSetup setup, Model model, string folder)
-    {
-        if (setup.Options.TuneMmMlpAdapter)
-        {
-            MmProjectorFile.Write(Path.Combine(folder, MmProjectorFile.FileName), setup.Config, new ModelParameterSource(model));
-            AtomicFile.WriteText(Path.Combine(folder, "config.json"), StageOneFiles.ConfigJson(setup));
-        }
-    }
-
-    private static void WriteResult(TrainSetup setup, Model model, IProgressSink progress)
-    {
-        var output = setup.Options.OutputDir!;
-        if (setup.Options.TuneMmMlpAdapter)
-        {
-            var path = StageOneFiles.ProjectorPath(output);
-            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-            MmProjectorFile.Write(path, setup.Config, new ModelParameterSource(model));
-            MmProjectorFile.Write(Path.ChangeExtension(path, ".safetensors"), setup.Config, new ModelParameterSource(model));
-            AtomicFile.WriteText(Path.Combine(output, "config.json"), StageOneFiles.ConfigJson(setup));
-            progress.Note($"projector: {Path.GetFullPath(path)}");
-        }
-        else
-        {
-            HuggingFaceLlavaWriter.Write(output, new()
-            {
-                Config = setup.Config,
-                Parameters = new ModelParameterSource(model),
-                Tokenizer = setup.Tokenizer,
-                Processor = setup.Processor,
-                ModelMaxLength = setup.Options.ModelMaxLength,
-            });
-            progress.Note($"checkpoint: {Path.GetFullPath(output)}");
-        }
-    }
-
     private static string Report(TrainSetup setup, TrainingResult result, long trainable)
     {
         var version = EngineVersion.Read();
@@ -154,6 +132,8 @@ public static class FineTune
             .Append(("trained parameters", trainable.ToString("#,0", CultureInfo.InvariantCulture)))
             .Append(("engine", $"LlavaSharp {version.Engine}, libtorch {version.Libtorch}, {version.Backend}"));
         return TrainingReport.Build(
-            setup.Options.TuneMmMlpAdapter ? "Stage 1: feature alignment" : "Stage 2: visual instruction tuning", result, facts);
+            setup.Options.TuneMmMlpAdapter ? "Stage 1: feature alignment"
+                : setup.Adapters is null ? "Stage 2: visual instruction tuning" : "Stage 2: visual instruction tuning with LoRA",
+            result, facts);
     }
 }

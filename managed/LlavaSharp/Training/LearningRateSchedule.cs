@@ -22,7 +22,9 @@ public sealed record LearningRateSchedule(ScheduleKind Kind, int WarmupSteps, in
     /// <param name="totalSteps">Updates of the whole run.</param>
     /// <returns>The schedule.</returns>
     public static LearningRateSchedule Of(TrainOptions options, int totalSteps) =>
-        FromRatio(ParseKind(options.LrSchedulerType), options.WarmupRatio, totalSteps);
+        options.WarmupSteps > 0
+            ? new(ParseKind(options.LrSchedulerType), options.WarmupSteps, totalSteps)
+            : FromRatio(ParseKind(options.LrSchedulerType), options.WarmupRatio, totalSteps);
 
     /// <summary>The factor of one update.</summary>
     /// <param name="step">The update, counted from 0.</param>

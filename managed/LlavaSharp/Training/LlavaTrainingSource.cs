@@ -37,11 +37,28 @@ public sealed class LlavaTrainingSource(
     public int ModalityLength(int index) => dataset.ModalityLength(index);
 
     /// <inheritdoc/>
-    public PreparedSample Load(int index)
+    public PreparedSample Load(int index) => Named(index, () => Skip is null ? Read(index) : ReadOrSkip(Skip, index));
+
+    /// <summary>Finds a sample's pictures without reading them.</summary>
+    /// <param name="index">The sample.</param>
+    /// <returns>How many it has.</returns>
+    /// <exception cref="UserErrorException">One is not there, or lies outside the image folder.</exception>
+    public int FindImages(int index) => Named(index, () =>
+    {
+        var sample = dataset[index];
+        foreach (var image in sample.Images)
+        {
+            Resolve(image, index);
+        }
+
+        return sample.Images.Count;
+    });
+
+    private T Named<T>(int index, Func<T> read)
     {
         try
         {
-            return Skip is null ? Read(index) : ReadOrSkip(Skip, index);
+            return read();
         }
         catch (UserErrorException e)
         {
@@ -87,7 +104,10 @@ public sealed class LlavaTrainingSource(
         }
     }
 
-    private float[][] Pixels(Sample sample, int index) => [.. sample.Images.Select(image => imageFolder is null
+    private float[][] Pixels(Sample sample, int index) =>
+        [.. sample.Images.Select(image => processor.Load(Resolve(image, index), mode))];
+
+    private string Resolve(string image, int index) => imageFolder is null
         ? throw new UserErrorException($"it has an image \"{image}\", but no --image_folder is given")
-        : processor.Load(ImagePaths.Resolve(imageFolder, image, index), mode))];
+        : ImagePaths.Resolve(imageFolder, image, index);
 }

@@ -8,6 +8,9 @@ namespace LlavaSharp.Training;
 /// </summary>
 public sealed class ParameterGroups
 {
+    // The final norm is part of the backbone but of the head's unit: --freeze_backbone stops it by its rate.
+    private const int Still = 4;
+
     private readonly (double LearningRate, double WeightDecay)[] _groups;
 
     /// <summary>Assigns every row of a model's parameter table.</summary>
@@ -16,11 +19,11 @@ public sealed class ParameterGroups
     public ParameterGroups(IReadOnlyList<ParameterInfo> parameters, TrainOptions options)
     {
         var (rate, decay) = (options.LearningRate, options.WeightDecay);
-        _groups = options.MmProjectorLr is { } own
-            ? [(rate, decay), (rate, 0), (own, decay), (own, 0)]
-            : [(rate, decay), (rate, 0)];
+        var own = options.MmProjectorLr ?? rate;
+        _groups = [(rate, decay), (rate, 0), (own, decay), (own, 0), (0, 0)];
         Assignment = [.. parameters.Select(p =>
-            (p.Decay ? 0 : 1) + (options.MmProjectorLr is not null && p.Kind == UnitKinds.Projector ? 2 : 0))];
+            options.FreezeBackbone && p.Name == "head.norm.weight" ? Still
+            : (p.Decay ? 0 : 1) + (options.MmProjectorLr is not null && p.Kind == UnitKinds.Projector ? 2 : 0))];
     }
 
     /// <summary>Group of each row.</summary>

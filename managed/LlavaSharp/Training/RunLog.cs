@@ -6,7 +6,7 @@ namespace LlavaSharp.Training;
 /// Writes log.jsonl: one JSON object a line, flushed at every line, so that a killed run keeps what it had logged.
 /// A number that is not finite is written as null, for JSON has no other way.
 /// </summary>
-public sealed class RunLog : IDisposable
+public sealed class RunLog : IRunLog, IDisposable
 {
     private readonly FileStream _file;
 
@@ -25,8 +25,7 @@ public sealed class RunLog : IDisposable
         }
     }
 
-    /// <summary>Appends an update.</summary>
-    /// <param name="record">The update.</param>
+    /// <inheritdoc/>
     public void Write(StepRecord record)
     {
         WriteLine(_file, record);
@@ -69,6 +68,7 @@ public sealed class RunLog : IDisposable
         Number("data_wait_seconds", record.DataWaitSeconds);
         Number("samples_per_second", record.SamplesPerSecond);
         Number("tokens_per_second", record.TokensPerSecond);
+        Number("flops", record.Flops);
         json.WriteNumber("resident_bytes", record.ResidentBytes);
         json.WriteEndObject();
 

@@ -5,7 +5,7 @@ namespace LlavaSharp.Training;
 
 /// <summary>Makes one update from its micro-batches, and measures it.</summary>
 internal sealed class StepAccumulator(
-    Engine engine, Trainer trainer, MicroBatches batches, BatchBuilder builder, TrainingPlan plan, IProgressSink progress, long done)
+    Engine engine, Trainer trainer, MicroBatches batches, BatchBuilder builder, TrainingPlan plan, IProgressSink progress, ModelFlops count, long done)
 {
     /// <summary>Micro-batches of all whole updates so far, earlier runs' included.</summary>
     public long MicroBatches { get; private set; } = done;
@@ -20,7 +20,7 @@ internal sealed class StepAccumulator(
     {
         var clock = Stopwatch.StartNew();
         var waited = batches.Waited;
-        var (lossSum, weights, left, masked) = (0.0, 0.0, 0, 0);
+        var (lossSum, flops, weights, left, masked) = (0.0, 0.0, 0.0, 0, 0);
         int samples = 0, tokens = 0, supervised = 0;
 
         // By tokens, an update's weights are known only when all of its micro-batches are: they are held until then.
@@ -33,6 +33,7 @@ internal sealed class StepAccumulator(
             masked += batch.Count(s => s.Text.RecipeMasks);
             tokens += layout.Tokens.Length;
             supervised += layout.SupervisedTokens;
+            flops += layout.SupervisedTokens == 0 ? 0 : count.Of(layout);
             if (layout.SupervisedTokens == 0)
             {
                 WarnOfNothing(step, batch);
@@ -62,6 +63,7 @@ internal sealed class StepAccumulator(
             RecipeMasked = masked,
             Seconds = clock.Elapsed.TotalSeconds,
             DataWaitSeconds = (batches.Waited - waited).TotalSeconds,
+            Flops = flops,
             ResidentBytes = engine.Memory().Resident,
         };
     }

@@ -45,6 +45,15 @@ public sealed record StepRecord
     /// <summary>Resident memory of the process, bytes.</summary>
     public required long ResidentBytes { get; init; }
 
+    /// <summary>Floating-point operations that the model asked for.</summary>
+    public double Flops { get; init; }
+
+    /// <summary>What the machine can do at most, as the user stated it, in operations a second; null when nobody has.</summary>
+    public double? PeakFlops { get; init; }
+
+    /// <summary>Operations a second, over this update.</summary>
+    public double FlopsPerSecond => Flops / Math.Max(Seconds, 1e-9);
+
     /// <summary>Samples a second, over this update.</summary>
     public double SamplesPerSecond => Samples / Math.Max(Seconds, 1e-9);
 

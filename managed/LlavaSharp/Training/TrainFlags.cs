@@ -1,4 +1,5 @@
 using static LlavaSharp.Training.TrainFlag;
+using static LlavaSharp.Training.TrainFlagKinds;
 
 namespace LlavaSharp.Training;
 
@@ -32,6 +33,18 @@ public static class TrainFlags
             (o, v) => o with { TuneMmMlpAdapter = v }, o => o.TuneMmMlpAdapter),
         Switch("freeze_mm_mlp_adapter", "stage 2 with a frozen projector",
             (o, v) => o with { FreezeMmMlpAdapter = v }, o => o.FreezeMmMlpAdapter),
+        Switch("freeze_backbone", "freeze the decoder and its embeddings; the output projection trains",
+            (o, v) => o with { FreezeBackbone = v }, o => o.FreezeBackbone),
+        Switch("lora_enable", "train low-rank adapters beside the decoder's linears instead of the language model",
+            (o, v) => o with { LoraEnable = v }, o => o.LoraEnable),
+        Whole("lora_r", 1, "rank of the adapters", (o, v) => o with { LoraR = v }, o => o.LoraR),
+        Whole("lora_alpha", 1, "adapters are scaled by lora_alpha / lora_r", (o, v) => o with { LoraAlpha = v }, o => o.LoraAlpha),
+        Real("lora_dropout", 0, "share of the adapters' inputs that training drops",
+            (o, v) => o with { LoraDropout = Below1("lora_dropout", v) }, o => o.LoraDropout),
+        new("lora_bias", false, "none, all or lora_only: the decoder's linears have no biases, so all three are the same",
+            (o, v) => o with { LoraBias = Choice("lora_bias", v, "none", "all", "lora_only") }, o => o.LoraBias),
+        Switch("use_rslora", "scale adapters by lora_alpha / √lora_r instead",
+            (o, v) => o with { UseRslora = v }, o => o.UseRslora),
         Text("data_path", "training file in LLaVA's layout: a JSON array, or JSONL", (o, v) => o with { DataPath = v }, o => o.DataPath),
         Text("image_folder", "folder that the samples' image paths start from", (o, v) => o with { ImageFolder = v }, o => o.ImageFolder),
         new("image_aspect_ratio", false, "square (resize, centre crop) or pad",
@@ -53,6 +66,8 @@ public static class TrainFlags
         Real("warmup_ratio", 0, "fraction of the updates in which the rate rises",
             (o, v) => o with { WarmupRatio = v <= 1 ? v : throw new UserErrorException($"--warmup_ratio {v}: expected a number from 0 to 1") },
             o => o.WarmupRatio),
+        Whole("warmup_steps", 0, "updates in which the rate rises; above 0 it counts instead of warmup_ratio",
+            (o, v) => o with { WarmupSteps = v }, o => o.WarmupSteps),
         Text("lr_scheduler_type", "cosine, linear, constant or constant_with_warmup",
             (o, v) => { LearningRateSchedule.ParseKind(v); return o with { LrSchedulerType = v }; }, o => o.LrSchedulerType),
         Real("adam_beta1", 0, "AdamW's first decay", (o, v) => o with { AdamBeta1 = Below1("adam_beta1", v) }, o => o.AdamBeta1),
@@ -87,58 +102,18 @@ public static class TrainFlags
         Whole("dataloader_num_workers", 0, "samples prepared at the same time",
             (o, v) => o with { DataloaderNumWorkers = v }, o => o.DataloaderNumWorkers),
         Whole("threads", 0, "threads of the engine; 0 leaves the choice to libtorch", (o, v) => o with { Threads = v }, o => o.Threads),
+        Real("peak_tflops", 0, "the machine's peak in TFLOP/s, stated by you: progress and report then show the MFU",
+            (o, v) => o with { PeakTflops = v > 0 ? v : null }, o => o.PeakTflops),
+        Text("deepspeed", "a DeepSpeed file: sizes must agree, gradient_clipping decides, the rest has no effect",
+            (o, v) => o with { DeepSpeed = v }, o => o.DeepSpeed),
+        new("config", false, "a JSON file of flags, or an earlier run's train_config.json; given flags count more", (o, _) => o, null),
+        new("dry_run", true, "check files, shapes, data and memory, print the plan, write nothing",
+            (o, v) => o with { DryRun = Boolean("dry_run", v) }, null),
+        Switch("use_habana", "train on Intel Gaudi; an error where there is none",
+            (o, v) => o with { UseHabana = v }, o => o.UseHabana),
         OnlyFalse("mm_use_im_start_end", "start and end tokens around images are not part of this build"),
         OnlyFalse("mm_use_im_patch_token", "the patch token is not part of this build, nor of any published LLaVA-1.5 run"),
-        OnlyFalse("freeze_backbone", "it would train the output projection alone; use --tune_mm_mlp_adapter True"),
-        Accepted("bf16", true, "this build computes in float32", v => Boolean("bf16", v) ? "--bf16 True: this build computes in float32" : null),
-        Accepted("fp16", true, "this build computes in float32", v => Boolean("fp16", v) ? "--fp16 True: this build computes in float32" : null),
-        Accepted("tf32", true, "a GPU's number format; no effect on the CPU", v => { Boolean("tf32", v); return null; }),
-        Accepted("gradient_checkpointing", true, "accepted; activations are kept, nothing is computed twice", v => Boolean("gradient_checkpointing", v) ? "--gradient_checkpointing True: activations are kept in memory; the result is the same" : null),
-        Accepted("is_multimodal", true, "accepted: a run with a tower is multimodal", v => { Boolean("is_multimodal", v); return null; }),
-        Accepted("lazy_preprocess", true, "accepted: samples are always read when needed", v => { Boolean("lazy_preprocess", v); return null; }),
-        Accepted("remove_unused_columns", true, "accepted: unknown keys of a sample are ignored", v => { Boolean("remove_unused_columns", v); return null; }),
-        Accepted("optim", false, "adamw_torch", v => { Choice("optim", v, "adamw_torch"); return null; }),
-        Accepted("evaluation_strategy", false, "no", v => { Choice("evaluation_strategy", v, "no"); return null; }),
-        Accepted("per_device_eval_batch_size", false, "accepted: training does not evaluate", v => { Integer("per_device_eval_batch_size", v, 1); return null; }),
-        Accepted("report_to", false, "accepted: log.jsonl and report.html are always written", v => v is "none" ? null : $"--report_to {v}: the run is recorded in log.jsonl and report.html"),
         Accepted("mm_patch_merge_type", false, "flat", v => { Choice("mm_patch_merge_type", v, "flat"); return null; }),
+        .. AcceptedFlags.All,
     ];
-
-    private static TrainFlag Text(string name, string help, Func<TrainOptions, string, TrainOptions> apply,
-        Func<TrainOptions, object?> read) =>
-        new(name, false, help, (o, v) => v.Length > 0 ? apply(o, v) : throw new UserErrorException($"--{name} needs a value"), read);
-
-    private static TrainFlag Switch(string name, string help, Func<TrainOptions, bool, TrainOptions> apply,
-        Func<TrainOptions, object?> read) =>
-        new(name, true, help, (o, v) => apply(o, Boolean(name, v)), read);
-
-    private static TrainFlag Whole(string name, int minimum, string help, Func<TrainOptions, int,
-        TrainOptions> apply, Func<TrainOptions, object?> read) =>
-        new(name, false, help, (o, v) => apply(o, Integer(name, v, minimum)), read);
-
-    private static TrainFlag Real(string name, double minimum, string help, Func<TrainOptions, double,
-        TrainOptions> apply, Func<TrainOptions, object?> read) =>
-        new(name, false, help, (o, v) => apply(o, Number(name, v, minimum)), read);
-
-    private static TrainFlag OnlyFalse(string name, string reason) =>
-        new(name, true, $"False only: {reason}",
-            (o, v) => Boolean(name, v) ? throw new UserErrorException($"--{name} True: {reason}") : o, null);
-
-    private static TrainFlag Accepted(string name, bool isBoolean, string help, Func<string, string?> note) =>
-        new(name, isBoolean, help, (o, v) => { note(v); return o; }, null) { Note = note };
-
-    private static string ResumeValue(string value) => value.ToLowerInvariant() switch
-    {
-        "auto" or "true" => "auto",
-        "no" or "none" or "false" => "no",
-        _ => value,
-    };
-
-    private static double Steps(string name, string text) =>
-        Number(name, text) is var value and > 0 && (value < 1 || (value == Math.Floor(value) && value <= int.MaxValue))
-            ? value
-            : throw new UserErrorException($"--{name} {text}: expected a whole number of at least 1, or a fraction above 0 and below 1");
-
-    private static double Below1(string name, double value) =>
-        value < 1 ? value : throw new UserErrorException($"--{name} {value}: expected a number from 0 to below 1");
 }

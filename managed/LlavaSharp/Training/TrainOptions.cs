@@ -37,6 +37,27 @@ public sealed record TrainOptions
     /// <summary>Stage 2 without the projector.</summary>
     public bool FreezeMmMlpAdapter { get; init; }
 
+    /// <summary>Freeze the decoder and its embeddings.</summary>
+    public bool FreezeBackbone { get; init; }
+
+    /// <summary>Train adapters instead of the language model.</summary>
+    public bool LoraEnable { get; init; }
+
+    /// <summary>Rank of the adapters.</summary>
+    public int LoraR { get; init; } = 64;
+
+    /// <summary>Adapters are scaled by this over their rank.</summary>
+    public int LoraAlpha { get; init; } = 16;
+
+    /// <summary>Share of the adapters' inputs that training drops.</summary>
+    public double LoraDropout { get; init; } = 0.05;
+
+    /// <summary>"none", "all" or "lora_only".</summary>
+    public string LoraBias { get; init; } = "none";
+
+    /// <summary>Scale adapters by alpha over the root of their rank.</summary>
+    public bool UseRslora { get; init; }
+
     /// <summary>The training file: a JSON array or JSONL.</summary>
     public string? DataPath { get; init; }
 
@@ -76,6 +97,9 @@ public sealed record TrainOptions
     /// <summary>Fraction of the updates in which the learning rate rises.</summary>
     public double WarmupRatio { get; init; }
 
+    /// <summary>Updates in which the learning rate rises; 0 follows <see cref="WarmupRatio"/>.</summary>
+    public int WarmupSteps { get; init; }
+
     /// <summary>Shape of the learning rate.</summary>
     public string LrSchedulerType { get; init; } = "cosine";
 
@@ -90,6 +114,15 @@ public sealed record TrainOptions
 
     /// <summary>Largest global gradient norm; 0 does not clip.</summary>
     public double MaxGradNorm { get; init; } = 1;
+
+    /// <summary>A DeepSpeed configuration; what it says of clipping is in <see cref="MaxGradNorm"/> already.</summary>
+    public string? DeepSpeed { get; init; }
+
+    /// <summary>Check everything, write nothing.</summary>
+    public bool DryRun { get; init; }
+
+    /// <summary>Train on Intel Gaudi.</summary>
+    public bool UseHabana { get; init; }
 
     /// <summary>Longest sequence, text and image rows together.</summary>
     public int ModelMaxLength { get; init; } = 512;
@@ -130,6 +163,9 @@ public sealed record TrainOptions
 
     /// <summary>Images and texts prepared at the same time; 0 means one at a time.</summary>
     public int DataloaderNumWorkers { get; init; } = 4;
+
+    /// <summary>What the machine can do at most, in 10¹² operations a second, for the MFU; null shows operations instead.</summary>
+    public double? PeakTflops { get; init; }
 
     /// <summary>Threads of the engine; 0 leaves the choice to libtorch.</summary>
     public int Threads { get; init; }

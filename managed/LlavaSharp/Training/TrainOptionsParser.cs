@@ -2,7 +2,8 @@ namespace LlavaSharp.Training;
 
 /// <summary>
 /// Reads <c>train</c>'s arguments as Hugging Face's argument parser does: <c>--flag value</c>, <c>--flag=value</c>, a boolean alone
-/// or with True or False, <c>--no_flag</c> for a boolean; the last of repeated flags counts.
+/// or with True or False, <c>--no_flag</c> for a boolean; the last of repeated flags counts. Then come the files that flags name:
+/// <c>--config</c>, which is read as if its flags stood first, and <c>--deepspeed</c>.
 /// </summary>
 public static class TrainOptionsParser
 {
@@ -15,8 +16,43 @@ public static class TrainOptionsParser
     /// value, or has a bad one.</exception>
     public static (TrainOptions Options, IReadOnlyList<string> Notes) Parse(IReadOnlyList<string> arguments)
     {
+        var given = Split(arguments);
+        if (given.LastOrDefault(g => g.Name == "config") is { Value: { } config })
+        {
+            given = [.. FlagFile.Read(config).Select(f => Check(f.Name, f.Value, $"--config {config}: ", "")), .. given];
+        }
+
         var options = new TrainOptions();
-        var notes = new List<string>();
+        var last = new Dictionary<string, string>();
+        foreach (var (name, value) in given.Where(g => !LaterFlags.Pass(g.Name, g.Value)))
+        {
+            var flag = Flags[name];
+            var text = value ?? (flag.IsBoolean ? "True" : throw new UserErrorException($"--{name} needs a value"));
+            options = flag.Apply(options, text);
+            last[name] = text;
+        }
+
+        if (options.UseHabana && !last.ContainsKey("adam_epsilon"))
+        {
+            // What optimum-habana's own training arguments have in place of torch's 1e-8.
+            options = options with { AdamEpsilon = 1e-6 };
+        }
+
+        // A flag that is given twice is answered for the value that counts.
+        var notes = last.Select(f => Flags[f.Key].Note?.Invoke(f.Value)).OfType<string>().ToList();
+        if (options.DeepSpeed is not null)
+        {
+            var (resolved, more) = DeepSpeedFile.Apply(options, last.Keys.ToHashSet());
+            options = resolved;
+            notes.AddRange(more);
+        }
+
+        return (options, [.. notes.Distinct()]);
+    }
+
+    private static List<(string Name, string? Value)> Split(IReadOnlyList<string> arguments)
+    {
+        var given = new List<(string, string?)>();
         for (var i = 0; i < arguments.Count; i++)
         {
             if (!arguments[i].StartsWith("--", StringComparison.Ordinal))
@@ -24,45 +60,28 @@ public static class TrainOptionsParser
                 throw new UserErrorException($"'{arguments[i]}' is not a flag; flags start with --, such as --data_path data.json");
             }
 
-            var (name, value) = Split(arguments[i][2..]);
-            if (!Flags.ContainsKey(name) && name.StartsWith("no_", StringComparison.Ordinal) && value is null
-                && Flags.TryGetValue(name[3..], out var negated) && negated.IsBoolean)
-            {
-                (name, value) = (negated.Name, "False");
-            }
-
-            var known = Flags.TryGetValue(name, out var flag);
-            if (!known && !LaterFlags.Contains(name))
-            {
-                throw new UserErrorException(
-                    $"unknown flag --{name}{NearestName.Hint(name, Flags.Keys.Concat(LaterFlags.Names), "--")}");
-            }
-
-            if (value is null && i + 1 < arguments.Count && !arguments[i + 1].StartsWith("--", StringComparison.Ordinal))
+            var text = arguments[i][2..];
+            var at = text.IndexOf('=', StringComparison.Ordinal);
+            var (name, value) = at < 0 ? (text, null) : (text[..at], text[(at + 1)..]);
+            if (value is null && i + 1 < arguments.Count && !arguments[i + 1].StartsWith("--", StringComparison.Ordinal)
+                && !IsNegation(name))
             {
                 value = arguments[++i];
             }
 
-            if (!known)
-            {
-                LaterFlags.Check(name, value);
-                continue;
-            }
-
-            value ??= flag!.IsBoolean ? "True" : throw new UserErrorException($"--{name} needs a value");
-            options = flag!.Apply(options, value);
-            if (flag.Note?.Invoke(value) is { } note && !notes.Contains(note))
-            {
-                notes.Add(note);
-            }
+            given.Add(Check(name, value, "", "--"));
         }
 
-        return (options, notes);
+        return given;
     }
 
-    private static (string Name, string? Value) Split(string text)
-    {
-        var at = text.IndexOf('=', StringComparison.Ordinal);
-        return at < 0 ? (text, null) : (text[..at], text[(at + 1)..]);
-    }
+    private static bool IsNegation(string name) =>
+        !Flags.ContainsKey(name) && name.StartsWith("no_", StringComparison.Ordinal)
+        && Flags.TryGetValue(name[3..], out var negated) && negated.IsBoolean;
+
+    private static (string Name, string? Value) Check(string name, string? value, string where, string dashes) =>
+        IsNegation(name) && value is null ? (name[3..], "False")
+        : Flags.ContainsKey(name) || LaterFlags.Contains(name) ? (name, value)
+        : throw new UserErrorException(
+            $"{where}unknown flag {dashes}{name}{NearestName.Hint(name, Flags.Keys.Concat(LaterFlags.Names), dashes)}");
 }

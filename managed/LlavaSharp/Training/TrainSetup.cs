@@ -1,6 +1,7 @@
 using LlavaSharp.Checkpoints;
 using LlavaSharp.Data;
 using LlavaSharp.Imaging;
+using LlavaSharp.Lora;
 using LlavaSharp.Templates;
 using LlavaSharp.Tokenization;
 using LlavaSharp.Training.Resume;
@@ -22,6 +23,8 @@ public sealed class TrainSetup : IDisposable
         var dataPath = options.DataPath ?? throw Missing("data_path", "the training file in LLaVA's layout");
         var output = options.OutputDir ?? throw Missing("output_dir", "a folder for the result");
         Template = FindTemplate(options);
+        Adapters = options is { LoraEnable: true, TuneMmMlpAdapter: false } ? ReadAdapters(options) : null;
+        TrainingRun.TrainedUnits(options);
         IsLlavaFolder = LlavaConfig.IsLlavaFolder(ModelFolder);
         Parts = FindParts(options, ModelFolder, IsLlavaFolder);
         Config = ModelLoader.ReadConfig(Parts);
@@ -45,7 +48,7 @@ public sealed class TrainSetup : IDisposable
             Plan = TrainingPlan.Create(EpochOrder.Length(Source, options), options);
             Source.Load(0);
             From = ResumeFrom.Find(options);
-            OutputFolder.Prepare(output, options.OverwriteOutputDir || From is not null || OutputFolder.HoldsOnlyAnEndedRun(output));
+            Claim(output);
         }
         catch
         {
@@ -68,6 +71,9 @@ public sealed class TrainSetup : IDisposable
 
     /// <summary>Shape of the model.</summary>
     public LlavaConfig Config { get; }
+
+    /// <summary>The adapters that train; null for a run without any.</summary>
+    public AdapterOptions? Adapters { get; }
 
     /// <summary>The language model's tokenizer.</summary>
     public LlavaTokenizer Tokenizer { get; }
@@ -106,10 +112,37 @@ public sealed class TrainSetup : IDisposable
         ImageRows = Config.Vision!.PatchCount + (Config.KeepClassToken ? 1 : 0),
     };
 
+    private void Claim(string output)
+    {
+        var mayHoldFiles = Options.OverwriteOutputDir || From is not null || OutputFolder.HoldsOnlyAnEndedRun(output);
+        if (Options.DryRun)
+        {
+            OutputFolder.Check(output, mayHoldFiles);
+        }
+        else
+        {
+            OutputFolder.Prepare(output, mayHoldFiles);
+        }
+    }
+
+    private static AdapterOptions ReadAdapters(TrainOptions options)
+    {
+        var adapters = new AdapterOptions
+        {
+            Rank = options.LoraR,
+            Alpha = options.LoraAlpha,
+            Dropout = options.LoraDropout,
+            Bias = options.LoraBias switch { "all" => LoraBias.All, "lora_only" => LoraBias.LoraOnly, _ => LoraBias.None },
+            RankStabilized = options.UseRslora,
+        };
+        adapters.Check();
+        return adapters;
+    }
+
     private static void CheckConfig(TrainOptions options, LlavaConfig config)
     {
         config.CheckContext(options.ModelMaxLength);
-        if (!options.TuneMmMlpAdapter && !HuggingFaceLlavaWriter.CanExport(config, out var reason))
+        if (!options.TuneMmMlpAdapter && !options.LoraEnable && !HuggingFaceLlavaWriter.CanExport(config, out var reason))
         {
             throw new UserErrorException(reason);
         }

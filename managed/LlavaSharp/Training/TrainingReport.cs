@@ -25,6 +25,7 @@ public static class TrainingReport
                 ("loss, last tenth", Text($"{Tail(steps):0.000}")),
                 ("samples a second", Text($"{samples / seconds:0.0}")),
                 ("tokens a second", Text($"{tokens / seconds:0}")),
+                Speed(steps, seconds),
                 ("waited for data", Text($"{100 * steps.Sum(s => s.DataWaitSeconds) / seconds:0} %")),
                 ("memory, MiB", Text($"{steps.Max(s => s.ResidentBytes) / 1048576.0:0}")),
             ])
@@ -33,10 +34,19 @@ public static class TrainingReport
             .Chart("Learning rate", "update", [Curve("learning rate", s => s.LearningRate) with { IsExact = true }], fromZero: true)
             .Chart("Gradient norm", "update", [Curve("gradient norm", s => s.GradientNorm)], fromZero: true)
             .Chart("Throughput", "update", [Curve("tokens a second", s => s.TokensPerSecond)], fromZero: true)
+            .Chart("Memory", "update", [Curve("MiB", s => s.ResidentBytes / 1048576.0)], fromZero: true)
             .EndGrid()
             .Heading("Settings")
             .Table(["setting", "value"], facts.Select(f => new[] { f.Name, f.Value }))
             .ToString();
+    }
+
+    private static (string, string) Speed(IReadOnlyList<StepRecord> steps, double seconds)
+    {
+        var rate = steps.Sum(s => s.Flops) / seconds;
+        return steps.Select(s => s.PeakFlops).LastOrDefault(p => p > 0) is { } peak
+            ? (Text($"MFU, of {peak / 1e12:0.###} TFLOP/s"), Text($"{100 * rate / peak:0.0} %"))
+            : ("GFLOP/s of the model", Text($"{rate / 1e9:0.0}"));
     }
 
     private static double Tail(IReadOnlyList<StepRecord> steps) =>

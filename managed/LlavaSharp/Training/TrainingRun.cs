@@ -26,8 +26,8 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
     /// <summary>Where progress goes.</summary>
     public IProgressSink Progress { get; init; } = NullProgress.Instance;
 
-    /// <summary>Where updates are logged, averaged over logging_steps; null logs nowhere.</summary>
-    public RunLog? Log { get; init; }
+    /// <summary>Where updates are logged, averaged over logging_steps.</summary>
+    public IReadOnlyList<IRunLog> Logs { get; init; } = [];
 
     /// <summary>Writes checkpoints; null writes none.</summary>
     public RunSaver? Saver { get; init; }
@@ -41,12 +41,25 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
     /// <summary>How long the run is.</summary>
     public TrainingPlan Plan { get; } = TrainingPlan.Create(EpochOrder.Length(source, options), options);
 
-    /// <summary>What the options train: the projector alone in stage 1, else all but the vision tower.</summary>
+    /// <summary>What the options train: the projector alone in stage 1; else the projector and, of the language model, adapters,
+    /// the output projection, or all.</summary>
     /// <param name="options">The options.</param>
     /// <returns>The mask.</returns>
-    public static UnitKinds TrainedUnits(TrainOptions options) => options.TuneMmMlpAdapter
-        ? UnitKinds.Projector
-        : UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head | (options.FreezeMmMlpAdapter ? UnitKinds.None : UnitKinds.Projector);
+    /// <exception cref="UserErrorException">Everything is frozen.</exception>
+    public static UnitKinds TrainedUnits(TrainOptions options)
+    {
+        if (options.TuneMmMlpAdapter)
+        {
+            return options.FreezeMmMlpAdapter
+                ? throw new UserErrorException("--tune_mm_mlp_adapter and --freeze_mm_mlp_adapter together leave nothing to train; give one")
+                : UnitKinds.Projector;
+        }
+
+        var language = options.LoraEnable ? UnitKinds.Lora
+            : options.FreezeBackbone ? UnitKinds.Head
+            : UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head;
+        return options.FreezeMmMlpAdapter ? language : language | UnitKinds.Projector;
+    }
 
     /// <summary>Trains.</summary>
     /// <param name="cancellation">Stops between micro-batches.</param>
@@ -64,12 +77,13 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         using var trainer = new Trainer(
             model, new TrainerOptions { Beta1 = options.AdamBeta1, Beta2 = options.AdamBeta2, Epsilon = options.AdamEpsilon });
         trainer.SetGroups(groups.Assignment);
-        var window = new LogWindow(Log, options.LoggingSteps, Plan.TotalSteps);
+        var window = new LogWindow(Logs, options.LoggingSteps, Plan.TotalSteps);
         var steps = Restore(trainer, window);
         var done = From?.State.MicroBatches ?? 0;
         using var batches = new MicroBatches(source, Plan, options, done, cancellation);
         var accumulator = new StepAccumulator(
-            engine, trainer, batches, new BatchBuilder(model.Config.ImageRows, options.ModelMaxLength, PaddingId), Plan, Progress, done)
+            engine, trainer, batches, new BatchBuilder(model.Config.ImageRows, options.ModelMaxLength, PaddingId), Plan, Progress,
+            new ModelFlops(model.Config, Trained ?? TrainedUnits(options)), done)
         {
             Skipped = Skipped,
             ByTokens = options.LossNormalization == "tokens",
@@ -81,7 +95,7 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
             {
                 var factor = schedule.Factor(steps.Count);
                 var record = accumulator.Run(
-                    steps.Count, groups.At(factor), options.MaxGradNorm, options.LearningRate * factor, cancellation);
+                    steps.Count, groups.At(factor), options.MaxGradNorm, options.LearningRate * factor, cancellation) with { PeakFlops = options.PeakTflops * 1e12 };
                 steps.Add(record);
                 window.Add(record);
                 Progress.Step(record);

@@ -15,6 +15,13 @@ internal static class Host
         return (code, output.ToString(), error.ToString());
     }
 
+    /// <summary>Runs a command line that must succeed.</summary>
+    public static void Succeed(params string[] arguments)
+    {
+        var (code, output, error) = Run(arguments);
+        Assert.True(code == 0, output + error);
+    }
+
     /// <summary>The one line that a mistake gives, without "error: "; checks that nothing else was printed.</summary>
     public static string Mistake(params string[] arguments)
     {

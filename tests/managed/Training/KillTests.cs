@@ -20,6 +20,7 @@ public sealed class KillTests : IDisposable
     [Theory]
     [InlineData("stage 1")]
     [InlineData("stage 2")]
+    [InlineData("LoRA")]
     public async Task A_run_killed_at_random_moments_ends_with_the_same_bytes(string stage)
     {
         var (kills, steps) = (Setting("LLAVASHARP_KILLS", 2), Setting("LLAVASHARP_KILL_STEPS", 24));
@@ -61,7 +62,12 @@ public sealed class KillTests : IDisposable
     private string[] Arguments(string stage, string output, int steps)
     {
         string[] more = ["--max_steps", $"{steps}", "--save_steps", "1", "--save_total_limit", "2", "--threads", "1", "--dataloader_num_workers", "1"];
-        return stage == "stage 1" ? _tiny.Stage1(output, more) : _tiny.Stage2(output, more);
+        return stage switch
+        {
+            "stage 1" => _tiny.Stage1(output, more),
+            "LoRA" => _tiny.Stage2(output, ["--lora_enable", "True", "--lora_r", "2", .. more]),
+            _ => _tiny.Stage2(output, more),
+        };
     }
 
     private async Task KillAfter(int step, string[] arguments, string output)

@@ -37,7 +37,7 @@ public sealed class RunLogTests : IDisposable
         var path = Path.Combine(_folder, "log.jsonl");
         using (var log = new RunLog(path))
         {
-            var window = new LogWindow(log, every: 2, total: 3);
+            var window = new LogWindow([log], every: 2, total: 3);
             window.Add(Record(1, 2));
             window.Add(Record(2, 4));
             window.Add(Record(3, 7));

@@ -30,7 +30,7 @@ public sealed class TrainOptionsParserTests
             [
                 "--bf16 True: this build computes in float32",
                 "--gradient_checkpointing True: activations are kept in memory; the result is the same",
-                "--report_to wandb: the run is recorded in log.jsonl and report.html",
+                "--report_to wandb: the run is recorded in log.jsonl, TensorBoard events and report.html",
             ],
             notes);
     }
@@ -83,9 +83,11 @@ public sealed class TrainOptionsParserTests
     [InlineData("--image_aspect_ratio anyres", "--image_aspect_ratio anyres: expected square or pad")]
     [InlineData("--mm_vision_select_feature cls", "--mm_vision_select_feature cls: expected patch or cls_patch")]
     [InlineData("--tune_mm_mlp_adapter maybe", "--tune_mm_mlp_adapter maybe: expected True or False")]
-    [InlineData("--lora_enable True", "--lora_enable True: LoRA is not in this build yet; leave the flag out")]
-    [InlineData("--lora_enable", "--lora_enable: LoRA is not in this build yet; leave the flag out")]
-    [InlineData("--deepspeed zero3.json", "--deepspeed zero3.json: training in several processes is not in this build yet; leave the flag out")]
+    [InlineData("--bits 4", "--bits 4: quantised training is not in this build yet; leave the flag out")]
+    [InlineData("--dataloader_drop_last True", "--dataloader_drop_last True: an epoch's last, shorter batch is trained on; leave the flag out")]
+    [InlineData("--optim adafactor", "--optim adafactor: expected adamw_torch or adamw_hf or adamw_torch_fused")]
+    [InlineData("--lora_dropout 1", "--lora_dropout 1: expected a number from 0 to below 1")]
+    [InlineData("--save_steps 1.5", "--save_steps 1.5: expected a whole number of at least 1, or a fraction above 0 and below 1")]
     [InlineData("--mm_use_im_start_end True", "--mm_use_im_start_end True: start and end tokens around images are not part of this build")]
     [InlineData("--evaluation_strategy epoch", "--evaluation_strategy epoch: expected no")]
     public void Mistakes(string line, string message) => Assert.Equal(message, Error(line.Split(' ')));

@@ -17,7 +17,10 @@ public sealed class TrainTests : IDisposable
         var (one, two) = (_tiny["one"], _tiny["two"]);
         Succeed(_tiny.Stage1(one, "--num_train_epochs", "16", "--learning_rate", "3e-2"));
         Assert.Equal(
-            ["config.json", "log.jsonl", "mm_projector.bin", "mm_projector.safetensors", "report.html", "train_config.json", "trainer_state.json"],
+            [
+                "config.json", "events.out.tfevents.0.llavasharp", "log.jsonl", "mm_projector.bin", "mm_projector.safetensors",
+                "report.html", "train_config.json", "trainer_state.json",
+            ],
             Directory.GetFiles(one).Select(f => Path.GetFileName(f)).Order());
         var first = Losses(one);
         Assert.Equal(16, first.Length); // six samples in twos are three micro-batches, one update an epoch
@@ -112,7 +115,7 @@ public sealed class TrainTests : IDisposable
         var (code, _, error) = Host.RunWith(null, stop.Token, _tiny.Stage1(_tiny["a"]));
         Assert.Equal(130, code);
         Assert.EndsWith("stopped\n", error);
-        Assert.Equal(["log.jsonl", "train_config.json"], Directory.GetFiles(_tiny["a"]).Select(f => Path.GetFileName(f)).Order());
+        Assert.Equal(["events.out.tfevents.0.llavasharp", "log.jsonl", "train_config.json"], Directory.GetFiles(_tiny["a"]).Select(f => Path.GetFileName(f)).Order());
     }
 
     [Fact]

@@ -62,6 +62,7 @@ public static class RunHistory
             RecipeMasked = Count(json, "recipe_masked"),
             Seconds = Number("seconds"),
             DataWaitSeconds = Number("data_wait_seconds"),
+            Flops = Number("flops"),
             ResidentBytes = json.GetProperty("resident_bytes").GetInt64(),
         };
 

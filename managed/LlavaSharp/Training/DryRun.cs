@@ -1,0 +1,122 @@
+using System.Globalization;
+using LlavaSharp.Checkpoints;
+using LlavaSharp.Interop;
+using LlavaSharp.Lora;
+
+namespace LlavaSharp.Training;
+
+/// <summary>
+/// <c>--dry_run</c>: everything that could stop a run is checked (flags, files, shapes of every tensor, samples, pictures, memory),
+/// nothing is loaded into an engine, nothing is written, and the plan comes out as lines.
+/// </summary>
+public static class DryRun
+{
+    private const int SamplesRead = 16;
+
+    /// <summary>Checks a run.</summary>
+    /// <param name="options">The run.</param>
+    /// <param name="warn">Receives what would not stop this dry run but is worth a look.</param>
+    /// <returns>The plan: what, and how.</returns>
+    /// <exception cref="UserErrorException">The run would not start, or would stop on its way.</exception>
+    public static IReadOnlyList<(string What, string How)> Check(TrainOptions options, Action<string> warn)
+    {
+        if (options.UseHabana)
+        {
+            warn(GaudiDevice.Refusal());
+        }
+
+        using var setup = TrainSetup.Open(options with { DryRun = true });
+        var fresh = CheckShapes(setup);
+        var withImage = CheckSamples(setup);
+        var trained = TrainingRun.TrainedUnits(options);
+        var all = Count(setup, _ => true);
+        var moving = Count(setup, kind => trained.HasFlag(kind)) + Adapters(setup);
+        var bytes = (4 * (all + Adapters(setup)), 12 * moving, Activations(setup));
+        var free = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        if (bytes.Item1 + bytes.Item2 + bytes.Item3 > free)
+        {
+            warn($"the run needs about {Gigabytes(bytes.Item1 + bytes.Item2 + bytes.Item3)}, this machine has {Gigabytes(free)}");
+        }
+
+        var (plan, schedule) = (setup.Plan, LearningRateSchedule.Of(options, setup.Plan.TotalSteps));
+        var text = setup.Config.Text;
+        return
+        [
+            ("model", Line($"{setup.ModelFolder}: {text.ModelType}, {text.LayerCount} layers of {text.HiddenSize}, vocabulary {text.VocabularySize}")),
+            ("tower", Line($"{setup.Parts.ClipFolder ?? setup.ModelFolder}: {setup.Config.ImageRowCount} rows an image, layer {setup.Config.FeatureLayer}")),
+            ("projector", $"{setup.Config.Projector.Name}, {(fresh ? "fresh" : $"from {options.PretrainMmMlpAdapter ?? setup.ModelFolder}")}"),
+            ("trained", Line($"{moving:#,0} of {all + Adapters(setup):#,0} parameters: {Names(trained)}")),
+            ("data", Line($"{options.DataPath}: {plan.SampleCount:#,0} samples, {withImage:#,0} with pictures, all of which are there; template {setup.Template.Name}")),
+            ("updates", Line($"{plan.TotalSteps} of {plan.BatchSize} × {plan.MicroBatchesPerStep} samples, {plan.EpochAfter((long)plan.TotalSteps * plan.MicroBatchesPerStep):0.###} passes over the data")),
+            ("rate", Line($"{options.LearningRate}{(options.MmProjectorLr is { } own ? $", projector {own}" : "")}, {options.LrSchedulerType}, rising for {schedule.WarmupSteps} updates")),
+            ("clipping", options.MaxGradNorm > 0 ? Line($"at a global norm of {options.MaxGradNorm}") : "none"),
+            ("memory", $"parameters {Gigabytes(bytes.Item1)}, gradients and moments {Gigabytes(bytes.Item2)}, activations up to about {Gigabytes(bytes.Item3)}; this machine has {Gigabytes(free)}"),
+            ("checkpoints", Checkpoints(options, plan, 12 * moving)),
+            ("begins", setup.From is { } from ? $"after update {from.State.Step}, from {from.Folder}" : "anew"),
+            ("output", Path.GetFullPath(options.OutputDir!)),
+        ];
+    }
+
+    // Every tensor of the table is found and has the config's shape; a projector that no file holds would be drawn.
+    private static bool CheckShapes(TrainSetup setup)
+    {
+        using var source = ModelSource.Open(setup.Parts);
+        foreach (var (name, shape) in ParameterTable.Shapes(setup.Config))
+        {
+            if (!source.LacksProjector || !name.StartsWith("projector.", StringComparison.Ordinal))
+            {
+                ParameterCheck.Require(source, name, shape, out _, out _);
+            }
+        }
+
+        return source.LacksProjector;
+    }
+
+    private static int CheckSamples(TrainSetup setup)
+    {
+        var (count, pictures) = (setup.Source.Count, 0);
+        for (var i = 0; i < count; i++)
+        {
+            pictures += setup.Source.FindImages(i) > 0 ? 1 : 0;
+        }
+
+        foreach (var i in Enumerable.Range(0, Math.Min(SamplesRead, count)).Select(k => (int)((long)k * count / SamplesRead)).Distinct())
+        {
+            setup.Source.Load(Math.Min(i, count - 1));
+        }
+
+        return pictures;
+    }
+
+    private static long Count(TrainSetup setup, Func<UnitKinds, bool> of) => ParameterTable.Shapes(setup.Config)
+        .Where(p => of(ModelSource.KindOf(p.Key))).Sum(p => p.Value.Aggregate(1L, (a, b) => a * b));
+
+    private static long Adapters(TrainSetup setup) => setup.Adapters is not { } adapters ? 0
+        : LoraTargets.Parameters(setup.Config, adapters).Sum(p => p.Value.Aggregate(1L, (a, b) => a * b));
+
+    // What a decoder layer keeps of a token for its backward: two norms' inputs and outputs, q, k, v, the attention's result,
+    // and gate, up and product of the MLP.
+    private static long Activations(TrainSetup setup)
+    {
+        var text = setup.Config.Text;
+        long row = (6L * text.HiddenSize) + (2L * text.KeyValueHeadCount * text.HeadDim) + (3L * text.IntermediateSize);
+        return 4 * row * text.LayerCount * setup.Options.ModelMaxLength * setup.Options.PerDeviceTrainBatchSize;
+    }
+
+    private static string Checkpoints(TrainOptions options, TrainingPlan plan, long bytes)
+    {
+        var policy = new Resume.SavePolicy(options, plan.TotalSteps);
+        double Epoch(int step) => plan.EpochAfter((long)step * plan.MicroBatchesPerStep);
+        var due = Enumerable.Range(1, plan.TotalSteps).Count(step => policy.IsDue(step, Epoch(step - 1), Epoch(step)));
+        return due == 0 ? "none on the way" : $"{due} of {Gigabytes(bytes)}, {(options.SaveTotalLimit is { } kept ? $"at most {kept}" : "all")} kept";
+    }
+
+    private static string Names(UnitKinds trained) => string.Join(", ", Enum.GetValues<UnitKinds>()
+        .Where(k => k != UnitKinds.None && trained.HasFlag(k)).Select(k => k.ToString().ToLowerInvariant()));
+
+    private static string Gigabytes(long bytes) => bytes < 1_000_000_000
+        ? Line($"{bytes / 1e6:0.0} MB")
+        : Line($"{bytes / 1e9:0.0} GB");
+
+    private static string Line(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

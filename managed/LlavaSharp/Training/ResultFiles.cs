@@ -1,0 +1,81 @@
+using LlavaSharp.Checkpoints;
+using LlavaSharp.Interop;
+using LlavaSharp.Lora;
+
+namespace LlavaSharp.Training;
+
+/// <summary>
+/// What a stage leaves: stage 1 the projector and config.json, LoRA the adapter's folder, stage 2 a Hugging Face LLaVA folder. The
+/// first two, small beside a state, are in every checkpoint too, as the recipe has them.
+/// </summary>
+internal static class ResultFiles
+{
+    /// <summary>What the run is called.</summary>
+    public static string Name(TrainOptions options) =>
+        options.TuneMmMlpAdapter ? "stage 1" : options.LoraEnable ? "stage 2, LoRA" : "stage 2";
+
+    /// <summary>Writes the result.</summary>
+    /// <returns>What it is, and where.</returns>
+    /// <exception cref="UserErrorException">It cannot be written.</exception>
+    public static string Write(TrainSetup setup, Model model)
+    {
+        var output = setup.Options.OutputDir!;
+        if (setup.Options.TuneMmMlpAdapter)
+        {
+            var path = StageOneFiles.ProjectorPath(output);
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            MmProjectorFile.Write(path, setup.Config, new ModelParameterSource(model));
+            MmProjectorFile.Write(Path.ChangeExtension(path, ".safetensors"), setup.Config, new ModelParameterSource(model));
+            AtomicFile.WriteText(Path.Combine(output, "config.json"), StageOneFiles.ConfigJson(setup));
+            return $"projector: {Path.GetFullPath(path)}";
+        }
+
+        if (setup.Adapters is { } adapters)
+        {
+            WriteAdapter(setup, adapters, model, output);
+            return $"adapter: {Path.GetFullPath(output)}";
+        }
+
+        HuggingFaceLlavaWriter.Write(output, new()
+        {
+            Config = setup.Config,
+            Parameters = new ModelParameterSource(model),
+            Tokenizer = setup.Tokenizer,
+            Processor = setup.Processor,
+            ModelMaxLength = setup.Options.ModelMaxLength,
+        });
+        return $"checkpoint: {Path.GetFullPath(output)}";
+    }
+
+    /// <summary>Writes what a checkpoint holds beside the state.</summary>
+    public static void WriteBeside(TrainSetup setup, Model model, string folder)
+    {
+        if (setup.Options.TuneMmMlpAdapter)
+        {
+            MmProjectorFile.Write(Path.Combine(folder, MmProjectorFile.FileName), setup.Config, new ModelParameterSource(model));
+            AtomicFile.WriteText(Path.Combine(folder, "config.json"), StageOneFiles.ConfigJson(setup));
+        }
+        else if (setup.Adapters is { } adapters)
+        {
+            WriteAdapter(setup, adapters, model, folder);
+        }
+    }
+
+    private static void WriteAdapter(TrainSetup setup, AdapterOptions adapters, Model model, string folder)
+    {
+        var options = setup.Options;
+        AdapterWriter.Write(folder, new()
+        {
+            Config = setup.Config,
+            Options = adapters,
+            Parameters = new ModelParameterSource(model),
+            BaseModel = options.ModelNameOrPath!,
+            Trainables = [.. model.Parameters.Where(p => p.Trainable && p.Kind != UnitKinds.Lora).Select(p => p.Name)],
+            Fields = LlavaFields.None
+                .With("mm_vision_tower", options.VisionTower ?? options.ModelNameOrPath)
+                .With("tokenizer_model_max_length", options.ModelMaxLength)
+                .With("freeze_mm_mlp_adapter", options.FreezeMmMlpAdapter)
+                .With("mm_projector_lr", options.MmProjectorLr),
+        });
+    }
+}

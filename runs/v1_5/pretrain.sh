@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# LLaVA-1.5 13B, stage 1: feature alignment.
+# Further arguments come last and so count: --dry_run True checks everything first, --output_dir elsewhere, …
+set -euo pipefail
+runs=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# The original divides a batch over 8 processes; one process takes it in 8 times as many micro-batches.
+processes=8
+exec ${LLAVASHARP:-dotnet run --project "$runs/../managed/LlavaSharp.Cli" -c Release --} train \
+  --deepspeed "$runs/zero2.json" \
+  --model_name_or_path lmsys/vicuna-13b-v1.5 \
+  --version plain \
+  --data_path ./playground/data/LLaVA-Pretrain/blip_laion_cc_sbu_558k.json \
+  --image_folder ./playground/data/LLaVA-Pretrain/images \
+  --vision_tower openai/clip-vit-large-patch14-336 \
+  --mm_projector_type mlp2x_gelu \
+  --tune_mm_mlp_adapter True \
+  --mm_vision_select_layer -2 \
+  --mm_use_im_start_end False \
+  --mm_use_im_patch_token False \
+  --bf16 True \
+  --output_dir ./checkpoints/llava-v1.5-13b-pretrain \
+  --num_train_epochs 1 \
+  --per_device_train_batch_size 32 \
+  --per_device_eval_batch_size 4 \
+  --gradient_accumulation_steps $((1 * processes)) \
+  --evaluation_strategy no \
+  --save_strategy steps \
+  --save_steps 24000 \
+  --save_total_limit 1 \
+  --learning_rate 1e-3 \
+  --weight_decay 0. \
+  --warmup_ratio 0.03 \
+  --lr_scheduler_type cosine \
+  --logging_steps 1 \
+  --tf32 True \
+  --model_max_length 2048 \
+  --gradient_checkpointing True \
+  --dataloader_num_workers 4 \
+  --lazy_preprocess True \
+  --report_to wandb \
+  "$@"

@@ -1,0 +1,82 @@
+using LlavaSharp.Tests.Checkpoints;
+using LlavaSharp.Training;
+
+namespace LlavaSharp.Tests.Training;
+
+public sealed class DeepSpeedFileTests : IDisposable
+{
+    private readonly TempFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public void Without_gradient_clipping_the_run_does_not_clip()
+    {
+        var (options, notes) = Parse("""{"bf16":{"enabled":"auto"},"train_batch_size":"auto","zero_optimization":{"stage":3,"overlap_comm":true}}""");
+        Assert.Equal(0, options.MaxGradNorm);
+        Assert.Equal(
+            [
+                "ds.json: ZeRO stage 3 in one process: nothing is divided; the numbers are the same",
+                "ds.json: no gradient_clipping, so the run does not clip, as under DeepSpeed; --max_grad_norm 1 would",
+            ],
+            notes);
+        Assert.Equal(0.5, Parse("{}", "--max_grad_norm", "0.5").Options.MaxGradNorm);
+    }
+
+    [Theory]
+    [InlineData("\"auto\"", 1)]
+    [InlineData("1.0", 1)]
+    public void With_it_the_run_clips(string value, double norm) =>
+        Assert.Equal(norm, Parse($$"""{"gradient_clipping": {{value}}}""").Options.MaxGradNorm);
+
+    [Fact]
+    public void Every_key_of_the_published_files_is_known()
+    {
+        var (_, notes) = Parse("""
+            {"fp16":{"enabled":"auto","loss_scale":0,"loss_scale_window":1000,"initial_scale_power":16,"hysteresis":2,"min_loss_scale":1},
+             "bf16":{"enabled":"auto"},
+             "optimizer":{"type":"AdamW","params":{"lr":"auto","betas":"auto","eps":"auto","weight_decay":"auto"}},
+             "scheduler":{"type":"WarmupLR","params":{"warmup_min_lr":"auto","warmup_max_lr":"auto","warmup_num_steps":"auto"}},
+             "zero_optimization":{"stage":3,"offload_optimizer":{"device":"cpu","pin_memory":true},"offload_param":{"device":"cpu","pin_memory":true},
+              "overlap_comm":true,"contiguous_gradients":true,"sub_group_size":1e9,"reduce_bucket_size":"auto","stage3_prefetch_bucket_size":"auto",
+              "stage3_param_persistence_threshold":"auto","stage3_max_live_parameters":1e9,"stage3_max_reuse_distance":1e9,
+              "gather_16bit_weights_on_model_save":true},
+             "gradient_accumulation_steps":"auto","gradient_clipping":"auto","train_batch_size":"auto","train_micro_batch_size_per_gpu":"auto",
+             "steps_per_print":1e5,"wall_clock_breakdown":false}
+            """);
+        Assert.Equal(
+            [
+                "ds.json: ZeRO stage 3 in one process: nothing is divided, nor moved to other memory; the numbers are the same",
+                "ds.json: scheduler WarmupLR: --lr_scheduler_type cosine decides instead",
+            ],
+            notes);
+    }
+
+    [Fact]
+    public void Unknown_keys_are_named() => Assert.Contains(
+        "ds.json: not known here, and without effect: zero_optimisation, amp",
+        Parse("""{"zero_optimisation":{},"amp":{},"gradient_clipping":"auto"}""").Notes);
+
+    [Theory]
+    [InlineData("""{"train_micro_batch_size_per_gpu": 4}""", "train_micro_batch_size_per_gpu is 4, but --per_device_train_batch_size is 8; make them agree, or write \"auto\"")]
+    [InlineData("""{"train_batch_size": 4}""", "train_batch_size is 4, but --per_device_train_batch_size times --gradient_accumulation_steps, in one process, is 8; make them agree, or write \"auto\"")]
+    [InlineData("""{"gradient_clipping": 2}""", "gradient_clipping is 2, but --max_grad_norm is 1; make them agree, or write \"auto\"")]
+    [InlineData("""{"optimizer": {"params": {"betas": [0.9, 0.95]}}}""", "betas[1] is 0.95, but --adam_beta2 is 0.999; make them agree, or write \"auto\"")]
+    [InlineData("""{"optimizer": {"type": "Lamb"}}""", "optimizer.type Lamb: this build has AdamW")]
+    [InlineData("[]", "not a JSON object")]
+    public void Numbers_agree_with_their_flags(string json, string message) =>
+        Assert.Equal($"--deepspeed {_folder["ds.json"]}: {message}", Assert.Throws<UserErrorException>(() => Parse(json)).Message);
+
+    [Fact]
+    public void A_file_that_is_not_there_or_no_json()
+    {
+        Assert.StartsWith("--deepspeed none.json cannot be read: ", Error("--deepspeed", "none.json"));
+        Assert.StartsWith($"--deepspeed {_folder["ds.json"]}: ", Assert.Throws<UserErrorException>(() => Parse("{")).Message);
+    }
+
+    private (TrainOptions Options, IReadOnlyList<string> Notes) Parse(string json, params string[] more) =>
+        TrainOptionsParser.Parse(["--deepspeed", _folder.Write("ds.json", json), .. more]);
+
+    private static string Error(params string[] arguments) =>
+        Assert.Throws<UserErrorException>(() => TrainOptionsParser.Parse(arguments)).Message;
+}
