@@ -50,8 +50,6 @@ internal static class AcceptedFlags
         Ignored("dataloader_prefetch_factor", false, "two batches are prepared ahead"),
         Quiet("dataloader_drop_last", true, "False only", v =>
             _ = Boolean("dataloader_drop_last", v) ? throw new UserErrorException("--dataloader_drop_last True: an epoch's last, shorter batch is trained on; leave the flag out") : v),
-        Quiet("group_by_length", true, "False only", v =>
-            _ = Boolean("group_by_length", v) ? throw new UserErrorException("--group_by_length True: use --group_by_modality_length True, which the recipe's sampler has") : v),
         Quiet("push_to_hub", true, "False only", v =>
             _ = Boolean("push_to_hub", v) ? throw new UserErrorException("--push_to_hub True: nothing is uploaded; leave the flag out") : v),
         Ignored("cache_dir", false, NoDownloads),
