@@ -35,7 +35,8 @@ internal static class TrainCommand
         ported, are in runs/; add --dry_run True to check files, shapes, data and memory first.
 
         Every run also leaves train_config.json (what was really used; --config reads it), log.jsonl,
-        TensorBoard events, trainer_state.json and report.html. It stops at the first sample that cannot be read, and names it.
+        TensorBoard events, trainer_state.json and report.html. It stops at the first sample that cannot
+        be read, and names it.
 
         Checkpoints: every save_steps updates the whole state goes to output_dir/checkpoint-N. The same
         command again goes on from the newest whole one and ends with the same bytes as a run that was

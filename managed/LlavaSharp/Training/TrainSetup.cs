@@ -180,7 +180,9 @@ public sealed class TrainSetup : IDisposable
     private static ModelParts FindParts(TrainOptions options, string modelFolder, bool isLlava)
     {
         var projector = options.MmProjectorType is null ? ProjectorType.Mlp2 : ProjectorType.Parse(options.MmProjectorType);
-        if (isLlava && options.VisionTower is not null && LlavaConfig.LayoutOf(modelFolder) == FolderLayout.HuggingFace)
+
+        // The recipe's scripts name the published tower beside a checkpoint that holds it; another folder is another tower.
+        if (isLlava && Directory.Exists(options.VisionTower) && LlavaConfig.LayoutOf(modelFolder) == FolderLayout.HuggingFace)
         {
             throw new UserErrorException(
                 $"--vision_tower {options.VisionTower}: {modelFolder} is a LLaVA checkpoint with a tower of its own; leave the flag out");
