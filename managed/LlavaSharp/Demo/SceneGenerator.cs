@@ -42,7 +42,9 @@ public sealed class SceneGenerator
     /// <param name="heldOut">Every pair held out (then two or three objects), or none (one to three).</param>
     public Scene Next(SceneLayout layout, bool heldOut)
     {
-        int[] identities = heldOut ? HeldOutObjects(2 + _random.Next(2)) : TrainingObjects(TrainingCounts[_random.Next(TrainingCounts.Length)]);
+        int[] identities = heldOut
+            ? HeldOutObjects(2 + _random.Next(2))
+            : TrainingObjects(TrainingCounts[_random.Next(TrainingCounts.Length)]);
         (int aspectWidth, int aspectHeight) = Aspects[_random.Next(Aspects.Length)];
         int unit = 60 + _random.Next(60);
         Scene empty = new(

@@ -34,7 +34,8 @@ internal sealed class DeepSpeedFile
         _path = path;
         try
         {
-            _json = JsonNode.Parse(File.ReadAllBytes(path), documentOptions: new() { CommentHandling = JsonCommentHandling.Skip }) as JsonObject
+            JsonDocumentOptions lenient = new() { CommentHandling = JsonCommentHandling.Skip };
+            _json = JsonNode.Parse(File.ReadAllBytes(path), documentOptions: lenient) as JsonObject
                 ?? throw new UserErrorException($"--deepspeed {path}: not a JSON object");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

@@ -49,10 +49,7 @@ public static class FineTune
         var identity = new Lazy<RunIdentity>(() => RunIdentity.Of(setup, model));
         Begin(setup, engine, store, identity, progress);
         AtomicFile.WriteText(Path.Combine(output, ResolvedConfig.FileName), config);
-        progress.Note(string.Create(
-            CultureInfo.InvariantCulture,
-            $"{setup.Plan.SampleCount} samples, {setup.Plan.TotalSteps} updates of {setup.Plan.MicroBatchesPerStep * setup.Plan.BatchSize}; "
-            + $"{trainable:#,0} of {model.Parameters.Sum(p => p.Count):#,0} parameters are trained, in float32 on {engine.Threads} threads"));
+        progress.Note(Announcement(setup, model, trainable, engine.Threads));
         var skipped = new SkippedSamples(output, setup.From is not null, progress);
         TrainingResult result;
         try
@@ -93,6 +90,11 @@ public static class FineTune
         progress.Note($"report: {Path.GetFullPath(Path.Combine(output, "report.html"))}");
         return result;
     }
+
+    private static string Announcement(TrainSetup setup, Model model, long trainable, int threads) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{setup.Plan.SampleCount} samples, {setup.Plan.TotalSteps} updates of {setup.Plan.MicroBatchesPerStep * setup.Plan.BatchSize}; "
+        + $"{trainable:#,0} of {model.Parameters.Sum(p => p.Count):#,0} parameters are trained, in float32 on {threads} threads");
 
     private static double Now() => TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0;
 

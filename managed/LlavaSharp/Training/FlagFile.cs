@@ -4,7 +4,8 @@ using System.Text.Json.Nodes;
 namespace LlavaSharp.Training;
 
 /// <summary>
-/// A file of flags for <c>--config</c>: an object of names and values, or train_config.json of an earlier run, whose flags are read. Flags of
+/// A file of flags for <c>--config</c>: an object of names and values, or train_config.json of an earlier run, whose flags
+/// are read. Flags of
 /// the command line come after it and so count more.
 /// </summary>
 internal static class FlagFile
@@ -17,7 +18,8 @@ internal static class FlagFile
     {
         try
         {
-            var json = JsonNode.Parse(File.ReadAllBytes(path), documentOptions: new() { CommentHandling = JsonCommentHandling.Skip }) as JsonObject
+            JsonDocumentOptions lenient = new() { CommentHandling = JsonCommentHandling.Skip };
+            var json = JsonNode.Parse(File.ReadAllBytes(path), documentOptions: lenient) as JsonObject
                 ?? throw new UserErrorException($"--config {path}: not a JSON object of flags");
             var flags = json["flags"] as JsonObject ?? json;
             return [.. flags.Where(f => f.Value is not null).Select(f => (f.Key, Text(path, f.Key, f.Value!)))];

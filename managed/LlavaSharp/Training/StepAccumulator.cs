@@ -5,7 +5,8 @@ namespace LlavaSharp.Training;
 
 /// <summary>Makes one update from its micro-batches, and measures it.</summary>
 internal sealed class StepAccumulator(
-    Engine engine, Trainer trainer, MicroBatches batches, BatchBuilder builder, TrainingPlan plan, IProgressSink progress, ModelFlops count, long done)
+    Engine engine, Trainer trainer, MicroBatches batches, BatchBuilder builder, TrainingPlan plan, IProgressSink progress,
+    ModelFlops count, long done)
 {
     /// <summary>Micro-batches of all whole updates so far, earlier runs' included.</summary>
     public long MicroBatches { get; private set; } = done;

@@ -43,7 +43,10 @@ internal static class TrainFlagKinds
     public static double Below1(string name, double value) =>
         value < 1 ? value : throw new UserErrorException($"--{name} {value}: expected a number from 0 to below 1");
 
-    /// <summary>A flag whose value must be what this build does anyway, or is of no consequence here; <paramref name="check"/> throws for others.</summary>
+    /// <summary>
+    /// A flag whose value must be what this build does anyway, or is of no consequence here; <paramref name="check"/> throws for
+    /// others.
+    /// </summary>
     public static TrainFlag Ignored(string name, bool isBoolean, string what, Action<string>? check = null) =>
         Accepted(name, isBoolean, $"accepted: {what}", v =>
         {

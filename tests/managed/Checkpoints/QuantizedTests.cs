@@ -69,7 +69,8 @@ public sealed class QuantizedTests
         Assert.Throws<ArgumentException>(() => Int8Rows.Encode(new float[4], 3, new sbyte[4], new float[1]));
     }
 
-    private static float[] Floats(JsonElement parent, string name) => [.. parent.GetProperty(name).EnumerateArray().Select(v => v.GetSingle())];
+    private static float[] Floats(JsonElement parent, string name) =>
+        [.. parent.GetProperty(name).EnumerateArray().Select(v => v.GetSingle())];
 
     private static JsonElement Read([CallerFilePath] string path = "") =>
         JsonDocument.Parse(File.ReadAllText(Path.Combine(Path.GetDirectoryName(path)!, "Golden", "quantized.json"))).RootElement;

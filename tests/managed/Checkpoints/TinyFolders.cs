@@ -46,7 +46,9 @@ internal static class TinyFolders
             Positions = Enumerable.Range(0, tokens).ToArray(),
             CuSeqlens = (int[])[0, tokens],
             ImageSlots = Enumerable.Range(2, rows).ToArray(),
-            Pixels = Enumerable.Range(0, 3 * model.Config.ImageSize * model.Config.ImageSize).Select(_ => random.NextSingle() - 0.5f).ToArray(),
+            Pixels = Enumerable.Range(0, 3 * model.Config.ImageSize * model.Config.ImageSize)
+                .Select(_ => random.NextSingle() - 0.5f)
+                .ToArray(),
         };
         float[] logits = new float[tokens * width];
         model.RunLogits(batch, [.. Enumerable.Range(0, tokens)], logits);

@@ -31,7 +31,12 @@ public sealed class ConvertTests : IDisposable
         Done("convert", ["--from", _folder["llava"], "--to", _folder["bare"], "--layout", "llava", "--without_tower"], $"llava layout in float32: {_folder["bare"]}\n");
         Assert.True(Directory.GetFiles(_folder["llava"], "model-*").Length > 2);
         using var engine = new Engine();
-        float[] expected = TinyFolders.Logits(engine, new ModelParts { LanguageFolder = _folder["lm"], ClipFolder = _folder["vision_tower"], ProjectorFile = _folder["mm_projector.bin"] });
+        float[] expected = TinyFolders.Logits(engine, new ModelParts
+        {
+            LanguageFolder = _folder["lm"],
+            ClipFolder = _folder["vision_tower"],
+            ProjectorFile = _folder["mm_projector.bin"],
+        });
         Assert.Equal(expected, TinyFolders.Logits(engine, new ModelParts { LanguageFolder = _folder["hf"] }));
         Assert.Equal(expected, TinyFolders.Logits(engine, new ModelParts { LanguageFolder = _folder["llava"] }));
         Assert.Equal(expected, TinyFolders.Logits(engine, new ModelParts { LanguageFolder = _folder["bare"] }));

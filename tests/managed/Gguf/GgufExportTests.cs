@@ -106,7 +106,10 @@ public sealed class GgufExportTests : IDisposable
     [InlineData(GgufType.Q8Zero, 8u, 7, 1u)]
     public void Matrices_take_the_type_asked_for_and_vectors_stay_float32(GgufType type, uint stored, int fileType, uint tower)
     {
-        LlavaConfig config = TinyFolders.Config() with { Text = TinyFolders.Config().Text with { HiddenSize = 32, IntermediateSize = 40, HeadDim = 16 } };
+        LlavaConfig config = TinyFolders.Config() with
+        {
+            Text = TinyFolders.Config().Text with { HiddenSize = 32, IntermediateSize = 40, HeadDim = 16 },
+        };
         config = config with { Vision = config.Vision! with { HiddenSize = 16 } };
         (string language, string projector) = GgufExport.Write(_folder["out"], TinyFolders.Export(config), type, "tiny");
         var file = new GgufFile(language);
@@ -140,7 +143,13 @@ public sealed class GgufExportTests : IDisposable
     {
         LlavaConfig written = HuggingFaceLlavaWriter.Write(_folder["hf"], TinyFolders.Export(TinyFolders.Config()));
         using var source = ModelSource.Open(new ModelParts { LanguageFolder = _folder["hf"] });
-        var export = new ModelExport { Config = source.Config, Parameters = source, Tokenizer = source.LoadTokenizer(), Processor = source.LoadProcessor() };
+        var export = new ModelExport
+        {
+            Config = source.Config,
+            Parameters = source,
+            Tokenizer = source.LoadTokenizer(),
+            Processor = source.LoadProcessor(),
+        };
         var file = new GgufFile(GgufExport.Write(_folder["out"], export, GgufType.F32, "x").Model);
         object[] tokens = (object[])file.Metadata["tokenizer.ggml.tokens"], kinds = (object[])file.Metadata["tokenizer.ggml.token_type"];
         int image = written.ImageTokenIndex!.Value;
@@ -154,7 +163,8 @@ public sealed class GgufExportTests : IDisposable
     [Fact]
     public void The_file_says_how_the_model_is_asked()
     {
-        string path = GgufExport.Write(_folder["out"], TinyFolders.Export(TinyFolders.Config()), GgufType.F32, "x", ConversationTemplates.Get("v1")).Model;
+        ModelExport export = TinyFolders.Export(TinyFolders.Config());
+        string path = GgufExport.Write(_folder["out"], export, GgufType.F32, "x", ConversationTemplates.Get("v1")).Model;
         string template = (string)new GgufFile(path).Metadata["tokenizer.chat_template"];
         Assert.Contains("answers to the user's questions. \" }}{% endif %}", template);
         Assert.Contains("{{ \"USER: \" + m['content'] + \" \" }}", template);

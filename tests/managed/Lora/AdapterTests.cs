@@ -123,7 +123,8 @@ public sealed class AdapterTests : IDisposable
             else if (targets.Contains(name))
             {
                 double[] expected = Merge(weight, values.Values(name.Replace(".weight", LoraTargets.DownSuffix)),
-                    values.Values(name.Replace(".weight", LoraTargets.UpSuffix)), dora ? values.Values(name.Replace(".weight", LoraTargets.MagnitudeSuffix)) : null,
+                    values.Values(name.Replace(".weight", LoraTargets.UpSuffix)),
+                    dora ? values.Values(name.Replace(".weight", LoraTargets.MagnitudeSuffix)) : null,
                     options);
                 Assert.All(actual.Zip(expected), p => Assert.Equal(p.Second, p.First, 2e-7 * Math.Max(1, Math.Abs(p.Second))));
                 Assert.NotEqual(weight, actual);
@@ -168,7 +169,13 @@ public sealed class AdapterTests : IDisposable
         Assert.Equal("pad", model.Config.ImageAspectRatio);
         using LoadedModel loaded = ModelLoader.Load(engine, model.Config, model.Parameters);
         float[] expected = TinyFolders.Logits(loaded.Model);
-        var export = new ModelExport { Config = model.Config, Parameters = model.Parameters, Tokenizer = model.Base.LoadTokenizer(), Processor = model.Base.LoadProcessor() };
+        var export = new ModelExport
+        {
+            Config = model.Config,
+            Parameters = model.Parameters,
+            Tokenizer = model.Base.LoadTokenizer(),
+            Processor = model.Base.LoadProcessor(),
+        };
         HuggingFaceLlavaWriter.Write(_folder["hf"], export);
         LlavaLayoutWriter.Write(_folder["llava"], export);
         Assert.Equal(expected, TinyFolders.Logits(engine, new ModelParts { LanguageFolder = _folder["hf"] }));

@@ -29,7 +29,9 @@ public sealed class EventFileTests : IDisposable
         var first = Record(ref bytes);
         Assert.Equal([0x09, 0, 0, 0, 0, 0, 0, 0xF8, 0x3F, 0x1A, 13, .. "brain.Event:2"u8], first);
         byte[] scalarA = [0x0A, 1, (byte)'a', 0x15, 0, 0, 0, 0x3F], scalarB = [0x0A, 1, (byte)'b', 0x15, 0, 0, 0x80, 0xBF];
-        Assert.Equal([0x09, 0, 0, 0, 0, 0, 0, 4, 0x40, 0x10, 0xAC, 0x02, 0x2A, 20, 0x0A, 8, .. scalarA, 0x0A, 8, .. scalarB], Record(ref bytes));
+        Assert.Equal(
+            [0x09, 0, 0, 0, 0, 0, 0, 4, 0x40, 0x10, 0xAC, 0x02, 0x2A, 20, 0x0A, 8, .. scalarA, 0x0A, 8, .. scalarB],
+            Record(ref bytes));
         Assert.Empty(bytes);
     }
 

@@ -91,7 +91,11 @@ public sealed class RunScriptTests : IDisposable
 
     private static string Run(string script, string[] flags, int code)
     {
-        var start = new ProcessStartInfo("bash", [Path.Combine(Runs, script), .. flags]) { RedirectStandardError = true, RedirectStandardOutput = true };
+        var start = new ProcessStartInfo("bash", [Path.Combine(Runs, script), .. flags])
+        {
+            RedirectStandardError = true,
+            RedirectStandardOutput = true,
+        };
         start.Environment["LLAVASHARP"] = Path.Combine(AppContext.BaseDirectory, "LlavaSharp.Cli");
         using var process = Process.Start(start)!;
         var error = process.StandardError.ReadToEndAsync();
