@@ -182,7 +182,8 @@ public sealed class TrainSetup : IDisposable
         var projector = options.MmProjectorType is null ? ProjectorType.Mlp2 : ProjectorType.Parse(options.MmProjectorType);
 
         // The recipe's scripts name the published tower beside a checkpoint that holds it; another folder is another tower.
-        if (isLlava && Directory.Exists(options.VisionTower) && LlavaConfig.LayoutOf(modelFolder) == FolderLayout.HuggingFace)
+        var hasTower = isLlava && LlavaConfig.LayoutOf(modelFolder) == FolderLayout.HuggingFace;
+        if (hasTower && Directory.Exists(options.VisionTower))
         {
             throw new UserErrorException(
                 $"--vision_tower {options.VisionTower}: {modelFolder} is a LLaVA checkpoint with a tower of its own; leave the flag out");
@@ -196,7 +197,7 @@ public sealed class TrainSetup : IDisposable
         return new()
         {
             LanguageFolder = modelFolder,
-            ClipFolder = isLlava && options.VisionTower is null ? null : Folder("vision_tower", options.VisionTower),
+            ClipFolder = hasTower || (isLlava && options.VisionTower is null) ? null : Folder("vision_tower", options.VisionTower),
             ProjectorFile = options.PretrainMmMlpAdapter,
             Projector = projector,
             FeatureLayer = options.MmVisionSelectLayer,
