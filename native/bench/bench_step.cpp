@@ -105,6 +105,7 @@ StepResult time_steps(llv_model* model, const StepBatch& batch, const StepOption
   };
   step();  // Memory is planned in the first.
   std::vector<double> times;
+  times.reserve(static_cast<size_t>(options.steps));
   for (int32_t i = 0; i < options.steps; ++i) {
     times.push_back(seconds_of(step));
   }

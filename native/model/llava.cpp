@@ -76,6 +76,7 @@ Llava::Llava(Engine& engine, const Config& config)
 
 void Llava::bind() {
   std::vector<float*> units;
+  units.reserve(units_.size());
   for (const core::Buffer& buffer : units_) {
     units.push_back(buffer.data());
   }
