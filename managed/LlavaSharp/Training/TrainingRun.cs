@@ -95,8 +95,8 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
             {
                 var factor = schedule.Factor(steps.Count);
                 var record = accumulator.Run(
-                    steps.Count, groups.At(factor), options.MaxGradNorm, options.LearningRate * factor, cancellation)
-                    with { PeakFlops = options.PeakTflops * 1e12 };
+                    steps.Count, groups.At(factor), options.MaxGradNorm, options.LearningRate * factor, cancellation);
+                record = record with { PeakFlops = options.PeakTflops * 1e12 };
                 steps.Add(record);
                 window.Add(record);
                 Progress.Step(record);

@@ -51,7 +51,10 @@ public sealed class DataCheckTests : IDisposable
 
         var source = new LlavaTrainingSource(
             data, path, checker.ImageFolder, checker.Tokenizer!, checker.Template!, new ImageProcessor(ImageProcessorConfig.Clip(14)),
-            ImageAspectRatio.Pad, checker.Rules) { Skip = checker };
+            ImageAspectRatio.Pad, checker.Rules)
+        {
+            Skip = checker,
+        };
         var skipped = new SortedDictionary<int, SampleFault>();
         Parallel.For(0, Samples, i =>
         {
