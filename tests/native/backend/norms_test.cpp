@@ -34,6 +34,7 @@ std::vector<double> rms_gradient(const Matrix& x, const Matrix& w, const Matrix&
     dot += dy(row, i) * w(0, i) * x(row, i);
   }
   std::vector<double> gradient;
+  gradient.reserve(static_cast<size_t>(x.cols()));
   for (int64_t i = 0; i < x.cols(); ++i) {
     gradient.push_back(r * dy(row, i) * w(0, i) -
                        x(row, i) * r * r * r * dot / static_cast<double>(x.cols()));
@@ -70,6 +71,7 @@ void expect_rms(Shape shape, bool accumulate) {
   test.run(accumulate);
   const double bound = tolerance(shape.cols, 2.0);
   std::vector<double> inverse;
+  inverse.reserve(static_cast<size_t>(shape.rows));
   for (int64_t row = 0; row < shape.rows; ++row) {
     inverse.push_back(inverse_rms(test.x, row));
   }

@@ -26,10 +26,12 @@ void count() {
 
 // glibc's own names for what is replaced. operator new comes here as well.
 extern "C" {
+// NOLINTBEGIN(bugprone-reserved-identifier): the names are glibc's, and reserved for it.
 void* __libc_malloc(size_t size);
 void* __libc_calloc(size_t count, size_t size);
 void* __libc_realloc(void* block, size_t size);
 void* __libc_memalign(size_t alignment, size_t size);
+// NOLINTEND(bugprone-reserved-identifier)
 
 void* malloc(size_t size) {
   count();
