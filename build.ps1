@@ -86,8 +86,8 @@ switch ($Verb) {
   'parity' { Invoke-Cli parity @Rest }
   'test' { Invoke-Tests @Rest }
   'soak' {
-    $env:LLAVASHARP_KILLS = if ($Name) { $Name } else { '20' }
-    $env:LLAVASHARP_KILL_STEPS = if ($More) { $More[0] } else { '200' }
+    $env:LLAVASHARP_KILLS = if ($Rest.Count -gt 0) { $Rest[0] } else { '20' }
+    $env:LLAVASHARP_KILL_STEPS = if ($Rest.Count -gt 1) { $Rest[1] } else { '200' }
     Invoke-Tool dotnet test --solution LlavaSharp.slnx -c Release --filter-class '*KillTests'
   }
   'bench' {

@@ -69,24 +69,19 @@ void Llava::add_lora_products(double sign) {
   for (size_t i = 0; i < table_.rows().layers.size(); ++i) {
     const DecoderLayerRows& layer = table_.rows().layers[i];
     const DecoderLayerLora& lora = table_.rows().lora[i];
-    const auto add = [&](int64_t weight, const LoraRows& rows) {
+    for (const LoraTarget& target : lora_targets()) {
+      const LoraRows& rows = lora.*target.lora;
       if (rows.a < 0) {
-        return;
+        continue;
       }
       const layers::Scratch scratch(engine_.arena());
       const View b = view_of(rows.b);                            // [out, r]
       const View scaled = engine_.arena().take(b.rows, b.cols);  // [out, r]
       engine_.kernels().copy(scaled, b);
       engine_.kernels().scale(scaled, static_cast<float>(sign) * rows.options.scale());
-      core::matmul_nn(view_of(weight), scaled, view_of(rows.a), core::Accumulate::kYes);
-    };
-    add(layer.query, lora.query);
-    add(layer.key, lora.key);
-    add(layer.value, lora.value);
-    add(layer.out, lora.out);
-    add(layer.gate, lora.gate);
-    add(layer.up, lora.up);
-    add(layer.down, lora.down);
+      core::matmul_nn(view_of(layer.*target.weight), scaled, view_of(rows.a),
+                      core::Accumulate::kYes);
+    }
   }
 }
 

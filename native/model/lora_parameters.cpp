@@ -12,16 +12,7 @@ namespace {
 
 using core::fail;
 
-constexpr int64_t kAlignFloats = 16;  // 64 bytes.
-
-// A linear that can carry an adapter, and the linears that read its input.
-struct Target {
-  int64_t DecoderLayerRows::* weight;
-  LoraRows DecoderLayerLora::* lora;
-  int32_t input;
-};
-
-constexpr std::array<Target, 7> kTargets{{
+constexpr std::array<LoraTarget, 7> kTargets{{
     {&DecoderLayerRows::query, &DecoderLayerLora::query, 0},
     {&DecoderLayerRows::key, &DecoderLayerLora::key, 0},
     {&DecoderLayerRows::value, &DecoderLayerLora::value, 0},
@@ -31,9 +22,9 @@ constexpr std::array<Target, 7> kTargets{{
     {&DecoderLayerRows::down, &DecoderLayerLora::down, 3},
 }};
 
-void check_neighbours(const DecoderLayerLora& layer, const Target& target,
+void check_neighbours(const DecoderLayerLora& layer, const LoraTarget& target,
                       const LoraOptions& options, const std::string& name) {
-  for (const Target& other : kTargets) {
+  for (const LoraTarget& other : kTargets) {
     const LoraRows& rows = layer.*other.lora;
     if (other.input != target.input || rows.a < 0) {
       continue;
@@ -50,6 +41,10 @@ void check_neighbours(const DecoderLayerLora& layer, const Target& target,
 
 }  // namespace
 
+std::span<const LoraTarget> lora_targets() {
+  return kTargets;
+}
+
 float LoraOptions::scale() const {
   const auto r = static_cast<double>(rank);
   return static_cast<float>(alpha / (rank_stabilized ? std::sqrt(r) : r));
@@ -58,7 +53,7 @@ float LoraOptions::scale() const {
 int32_t ParameterTable::add_lora(std::string_view weight_name, const LoraOptions& options) {
   const Parameter weight = find(weight_name);
   for (size_t layer = 0; layer < rows_.layers.size(); ++layer) {
-    for (const Target& target : kTargets) {
+    for (const LoraTarget& target : kTargets) {
       const int64_t row = rows_.layers[layer].*target.weight;
       if (parameters_[static_cast<size_t>(row)].name != weight.name) {
         continue;
@@ -108,7 +103,7 @@ int32_t ParameterTable::lora_unit(size_t layer) {
 
 void ParameterTable::lay_out_lora(size_t layer, int32_t unit) {
   int64_t used = 0;
-  const auto align = [&] { used = (used + kAlignFloats - 1) / kAlignFloats * kAlignFloats; };
+  const auto align = [&] { used = aligned(used); };
   const auto place = [&](int64_t row) {
     Parameter& parameter = parameters_[static_cast<size_t>(row)];
     parameter.offset = used;
@@ -117,7 +112,7 @@ void ParameterTable::lay_out_lora(size_t layer, int32_t unit) {
   for (int32_t input = 0; input < 4; ++input) {
     align();
     for (const bool b : {false, true}) {
-      for (const Target& target : kTargets) {
+      for (const LoraTarget& target : kTargets) {
         const LoraRows& rows = rows_.lora[layer].*target.lora;
         if (target.input != input || rows.a < 0) {
           continue;

@@ -5,15 +5,6 @@
 #include "core/error.h"
 
 namespace llavasharp::model {
-namespace {
-
-constexpr int64_t kAlignFloats = 16;  // 64 bytes.
-
-int64_t aligned(int64_t floats) {
-  return (floats + kAlignFloats - 1) / kAlignFloats * kAlignFloats;
-}
-
-}  // namespace
 
 ParameterTable::ParameterTable(const Config& config) {
   const llv_model_config& c = config.get();

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -73,6 +74,19 @@ struct LoraRows {
 struct DecoderLayerLora {
   LoraRows query, key, value, out, gate, up, down;
 };
+
+// A linear of a decoder layer that can carry an adapter. Those with one `input` read the same.
+struct LoraTarget {
+  int64_t DecoderLayerRows::* weight;
+  LoraRows DecoderLayerLora::* lora;
+  int32_t input;
+};
+[[nodiscard]] std::span<const LoraTarget> lora_targets();
+
+// Floats up to the next 64-byte boundary.
+[[nodiscard]] constexpr int64_t aligned(int64_t floats) {
+  return (floats + 15) / 16 * 16;
+}
 
 // Where each parameter of the model is in the table.
 struct Rows {
