@@ -170,7 +170,7 @@ public enum Fill
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "b8a05bdc2b7cec13f374fa45136abff6bd808fa35ce722ed30926e991c7befb9";
+    public const string HeaderHash = "f50c0ed27d6e8368823e92c840c0db80ca195804f937d2ed59b52c3f409a94b8";
 
     public const int AbiVersion = 1;
 
@@ -209,6 +209,8 @@ internal static unsafe partial class Native
         "llv_model_project_run",
         "llv_model_logits_run",
         "llv_model_loss_run",
+        "llv_workload_init",
+        "llv_plan_get",
         "llv_trainer_options_init",
         "llv_trainer_create",
         "llv_trainer_release",
@@ -311,11 +313,30 @@ internal static unsafe partial class Native
         ("Lora", "Seed", 24),
         ("Lora", "Rank", 32),
         ("Lora", "RankStabilized", 36),
-        ("TrainerOptions", "", 32),
+        ("TrainerOptions", "", 40),
         ("TrainerOptions", "Size", 0),
         ("TrainerOptions", "Beta1", 8),
         ("TrainerOptions", "Beta2", 16),
         ("TrainerOptions", "Eps", 24),
+        ("TrainerOptions", "RecomputeLayers", 32),
+        ("TrainerOptions", "Reserved", 36),
+        ("Workload", "", 56),
+        ("Workload", "Size", 0),
+        ("Workload", "Tokens", 8),
+        ("Workload", "Samples", 16),
+        ("Workload", "Supervised", 24),
+        ("Workload", "Images", 32),
+        ("Workload", "Units", 40),
+        ("Workload", "LoraRank", 44),
+        ("Workload", "RecomputeLayers", 48),
+        ("Workload", "Threads", 52),
+        ("Plan", "", 48),
+        ("Plan", "Parameters", 0),
+        ("Plan", "Gradients", 8),
+        ("Plan", "Optimizer", 16),
+        ("Plan", "Workspace", 24),
+        ("Plan", "Scratch", 32),
+        ("Plan", "Total", 40),
         ("Group", "", 16),
         ("Group", "LearningRate", 0),
         ("Group", "WeightDecay", 8),
@@ -596,7 +617,8 @@ internal static unsafe partial class Native
         public int RankStabilized;
     }
 
-    /// <summary>AdamW's fixed options (Loshchilov and Hutter 2019, as torch.optim.AdamW).</summary>
+    /// <summary>AdamW's fixed options (Loshchilov and Hutter 2019, as torch.optim.AdamW), and what is
+    /// kept.</summary>
     [StructLayout(LayoutKind.Sequential)]
     public struct TrainerOptions
     {
@@ -611,6 +633,69 @@ internal static unsafe partial class Native
 
         /// <summary>Default 1e-8.</summary>
         public double Eps;
+
+        /// <summary>The first so many decoder layers keep only their input for backward, and run again: same bits,
+        /// less memory. More than there are: all. Default 0.</summary>
+        public int RecomputeLayers;
+
+        /// <summary>0.</summary>
+        public int Reserved;
+    }
+
+    /// <summary>A training step, by its sizes alone.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct Workload
+    {
+        /// <summary>sizeof(llv_workload).</summary>
+        public long Size;
+
+        /// <summary>T of a micro-batch, image rows included.</summary>
+        public long Tokens;
+
+        /// <summary>B.</summary>
+        public long Samples;
+
+        /// <summary>R: tokens with a label that counts.</summary>
+        public long Supervised;
+
+        /// <summary>N, none of them cut off.</summary>
+        public long Images;
+
+        /// <summary>What trains: a mask of llv_unit_kind.</summary>
+        public int Units;
+
+        /// <summary>Of an adapter on every decoder linear; 0: none.</summary>
+        public int LoraRank;
+
+        /// <summary>As llv_trainer_options'.</summary>
+        public int RecomputeLayers;
+
+        /// <summary>CPU threads, ≥ 1.</summary>
+        public int Threads;
+    }
+
+    /// <summary>What a model and a trainer hold at a workload's step, in bytes: computed, nothing is
+    /// made.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct Plan
+    {
+        /// <summary>As llv_memory's, exactly.</summary>
+        public long Parameters;
+
+        /// <summary>As llv_memory's, exactly.</summary>
+        public long Gradients;
+
+        /// <summary>As llv_memory's, exactly.</summary>
+        public long Optimizer;
+
+        /// <summary>As llv_memory's after a first step, exactly.</summary>
+        public long Workspace;
+
+        /// <summary>The most that threads keep for products and attention.</summary>
+        public long Scratch;
+
+        /// <summary>The sum: what a step adds to a process that has only started.</summary>
+        public long Total;
     }
 
     /// <summary>What a parameter group uses in one step.</summary>
@@ -860,6 +945,17 @@ internal static unsafe partial class Native
         long lossCount,
         long* outTokens,
         long tokensCount);
+
+    /// <summary>Fills in zeros, and one thread. Any thread.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_workload_init")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus WorkloadInit(out Workload outWorkload);
+
+    /// <summary>Plans the memory of a step on the CPU. LLV_INVALID names what is out of range. Any
+    /// thread.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_plan_get")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus PlanGet(in ModelConfig config, in Workload workload, out Plan outPlan);
 
     /// <summary>Fills in the defaults. Any thread.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_trainer_options_init")]

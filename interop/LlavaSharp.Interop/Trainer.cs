@@ -16,6 +16,7 @@ public sealed unsafe class Trainer : IDisposable
         native.Beta1 = options.Beta1;
         native.Beta2 = options.Beta2;
         native.Eps = options.Epsilon;
+        native.RecomputeLayers = options.RecomputeLayers;
         Native.TrainerCreate(model.Handle, in native, out _handle).ThrowIfFailed();
         _model = model;
     }

@@ -11,4 +11,9 @@ public sealed record TrainerOptions
 
     /// <summary>Added to the denominator.</summary>
     public double Epsilon { get; init; } = 1e-8;
+
+    /// <summary>
+    /// The first so many decoder layers keep only their input for backward, and run again: the same bits in less memory.
+    /// </summary>
+    public int RecomputeLayers { get; init; }
 }

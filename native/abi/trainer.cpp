@@ -28,7 +28,9 @@ llv_status llv_trainer_options_init(llv_trainer_options* out_options) {
     *out_options = {.size = sizeof(llv_trainer_options),
                     .beta1 = defaults.beta1,
                     .beta2 = defaults.beta2,
-                    .eps = defaults.eps};
+                    .eps = defaults.eps,
+                    .recompute_layers = 0,
+                    .reserved = 0};
   });
 }
 
@@ -41,8 +43,15 @@ llv_status llv_trainer_create(llv_model* model, const llv_trainer_options* optio
     if (inside->has_trainer) {
       core::fail(LLV_STATE, "the model has a trainer already: release it first");
     }
+    if (options->recompute_layers < 0) {
+      core::fail(LLV_INVALID, "recompute_layers is %d: must not be negative",
+                 options->recompute_layers);
+    }
     const train::AdamWOptions adamw{
-        .beta1 = options->beta1, .beta2 = options->beta2, .eps = options->eps};
+        .beta1 = options->beta1,
+        .beta2 = options->beta2,
+        .eps = options->eps,
+        .recompute_layers = static_cast<size_t>(options->recompute_layers)};
     *out_trainer = new llv_trainer(std::make_shared<abi::TrainerObject>(inside.share(), adamw));
   });
 }

@@ -17,7 +17,7 @@ namespace {
 constexpr const char* kUsage =
     "usage: bench_step [--stage pretrain|lora|full] [--size tiny|small] [--batch N] [--threads N]\n"
     "                  [--steps N] [--layers N] [--tokens N] [--json] [--no_floor] [--shapes]\n"
-    "                  [--cpu_time]\n"
+    "                  [--recompute LAYERS] [--cpu_time]\n"
     "Times training steps (median) beside their floor: the products and attentions of the batch,\n"
     "each timed alone in the same run; --shapes prints them. --cpu_time counts processor time:\n"
     "for one thread on a busy machine. Without arguments: tiny, all stages.\n";
@@ -59,6 +59,8 @@ StepOptions parse(int argc, char** argv) {
       options.json = true;
     } else if (flag == "--no_floor") {
       options.floor = false;
+    } else if (flag == "--recompute") {
+      options.recompute = number(value());
     } else if (flag == "--cpu_time") {
       step_clock = Clock::kProcessor;
     } else if (flag == "--shapes") {
@@ -90,6 +92,7 @@ struct StepResult {
 StepResult time_steps(llv_model* model, const StepBatch& batch, const StepOptions& options) {
   llv_trainer_options trainer_options;
   check(llv_trainer_options_init(&trainer_options));
+  trainer_options.recompute_layers = options.recompute;
   llv_trainer* handle = nullptr;
   reset_peak();  // Everything is loaded; a trainer's state belongs to the step.
   check(llv_trainer_create(model, &trainer_options, &handle));

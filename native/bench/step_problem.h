@@ -26,7 +26,6 @@ struct StepOptions {
   bool json = false;
   bool floor = true;
   bool shapes = false;
-  bool profile = false;
 };
 
 inline constexpr int32_t kLoraRank = 128;

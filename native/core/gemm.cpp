@@ -22,11 +22,14 @@ namespace llavasharp::core::HWY_NAMESPACE {
 
 // A pass over k: a panel this deep and a block of strips stay in the second cache together.
 constexpr int64_t kDepth = 1024;
-constexpr int64_t kLeftFloats =
-    3 * 1024 * 1024;  // Of packed operands, which the third cache holds.
-constexpr int64_t kRightFloats = 1024 * 1024;
+// Of packed operands: what the third cache holds.
+constexpr int64_t kRightFloats = kGemmScratchFloats / 4;
+constexpr int64_t kLeftFloats = kGemmScratchFloats - kRightFloats;
 constexpr int64_t kBlockStrips = 8;  // An output block of a task, in strips by panels.
 constexpr int64_t kBlockPanels = 8;
+// Less than this is not worth waking a thread for.
+constexpr int64_t kGrainFloats = 16 * 1024;
+constexpr int64_t kGrainProducts = 1024 * 1024;
 
 HWY_INLINE int64_t PanelWidth() {
   return kPanel * LaneCount();
@@ -44,7 +47,8 @@ struct Piece {
 HWY_INLINE void PackPiece(float* to, const Piece& piece, int64_t width) {
   const View& from = piece.from;
   const int64_t parts = (piece.count + width - 1) / width;
-  core::parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
+  const int64_t grain = std::max<int64_t>(1, kGrainFloats / (width * piece.depth));
+  core::parallel_for(parts, grain, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) {
       const Tile tile{to + part * width * piece.depth, width};
       const int64_t at = piece.first + part * width;
@@ -65,7 +69,8 @@ HWY_INLINE void PackStrips(float* to, const Piece& piece) {
     return;
   }
   const int64_t whole = piece.count / kStrip;
-  core::parallel_for(piece.depth, 16, [&](int64_t begin, int64_t end) {
+  const int64_t grain = std::max<int64_t>(16, kGrainFloats / std::max<int64_t>(1, piece.count));
+  core::parallel_for(piece.depth, grain, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const float* in = piece.from.row(piece.step + row) + piece.first;
       float* out = to + row * kStrip;
@@ -147,9 +152,17 @@ HWY_INLINE void MultiplyChunk(const Chunk& chunk) {
   const int64_t block_cols = kBlockPanels * PanelWidth();
   const int64_t row_blocks = (chunk.out.rows + block_rows - 1) / block_rows;
   const int64_t col_blocks = (chunk.out.cols + block_cols - 1) / block_cols;
-  core::parallel_tasks(row_blocks * col_blocks, [&](int64_t task) {
+  const auto block = [&](int64_t task) {
     MultiplyBlock(chunk, task % row_blocks * kBlockStrips, task / row_blocks * kBlockPanels);
-  });
+  };
+  const int64_t tasks = row_blocks * col_blocks;
+  if (chunk.out.rows * chunk.out.cols * chunk.k < kGrainProducts) {
+    for (int64_t task = 0; task < tasks; ++task) {
+      block(task);
+    }
+    return;
+  }
+  core::parallel_tasks(tasks, block);
 }
 
 void Gemm(const GemmCall& call) {

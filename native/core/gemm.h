@@ -17,6 +17,9 @@ struct GemmCall {
   bool accumulate;
 };
 
+// Packed operands, which the thread that calls keeps.
+inline constexpr int64_t kGemmScratchFloats = 4 * 1024 * 1024;
+
 // Whether gemm() is the faster choice on this machine.
 [[nodiscard]] bool gemm_pays(int64_t m, int64_t n, int64_t k);
 

@@ -17,8 +17,6 @@ namespace llavasharp::core {
 namespace {
 
 constexpr int64_t kFloatBytes = sizeof(float);
-constexpr int64_t kLineFloats = 64 / kFloatBytes;  // Parts of an arena start on cache lines.
-constexpr int64_t kBlockFloats = 64 * 1024;        // The smallest block of an arena.
 constexpr int64_t kFloatsMax = std::numeric_limits<int64_t>::max() / kFloatBytes / 2;
 
 // Asks the machine first: libtorch would print a stack trace about what cannot be had.
@@ -131,18 +129,22 @@ View Arena::take(int64_t rows, int64_t cols) {
     fail(LLV_OUT_OF_MEMORY, "a workspace of %" PRId64 " x %" PRId64 " floats is not possible", rows,
          cols);
   }
-  const int64_t floats = (rows * cols + kLineFloats - 1) / kLineFloats * kLineFloats;
+  const int64_t floats = rounded(rows * cols);
   while (block_ < blocks_.size() && blocks_[block_].floats() - in_block_ < floats) {
-    used_ += blocks_[block_].floats() - in_block_;
+    unused_[block_] = blocks_[block_].floats() - in_block_;
+    used_ += unused_[block_];
     in_block_ = 0;
     ++block_;
   }
   if (block_ == blocks_.size()) {
     blocks_.emplace_back(ledger_, Purpose::kWorkspace, std::max(floats, kBlockFloats));
+    unused_.push_back(0);
   }
   float* data = blocks_[block_].data() + in_block_;
   in_block_ += floats;
   used_ += floats;
+  const auto left = unused_.begin() + static_cast<std::ptrdiff_t>(block_);
+  high_ = std::max(high_, used_ - std::accumulate(unused_.begin(), left, int64_t{0}));
   return dense(data, rows, cols);
 }
 
@@ -163,15 +165,13 @@ void Arena::rewind(Mark mark) {
   in_block_ = mark;
   block_ = 0;
   if (mark == 0 && blocks_.size() > 1) {
-    int64_t floats = 0;
-    for (const Buffer& block : blocks_) {
-      floats += block.floats();
-    }
     blocks_.clear();  // First: both at once would raise the peak.
     try {
-      blocks_.emplace_back(ledger_, Purpose::kWorkspace, floats);
+      blocks_.emplace_back(ledger_, Purpose::kWorkspace, high_);
+      unused_.assign(1, 0);
     } catch (const Error&) {
-      blocks_.clear();  // Destructors rewind, so this may not fail: the next take reports it.
+      blocks_.clear();
+      unused_.clear();  // Destructors rewind, so this may not fail: the next take reports it.
     }
     return;
   }

@@ -56,11 +56,14 @@ class Buffer {
 };
 
 // Stack-like scratch: take() returns 64-byte aligned parts, rewind() gives back everything after a
-// mark. Grows by adding blocks, and joins them into one at the next rewind to the start, so that a
-// steady step allocates nothing.
+// mark. Grows by adding blocks, and joins them into one at the next rewind to the start, just large
+// enough for all that was held at once, so that a steady step allocates nothing.
 class Arena {
  public:
   using Mark = int64_t;
+  static constexpr int64_t kBlockFloats = 64 * 1024;  // The smallest block.
+  // What taking `floats` uses up: parts start on cache lines.
+  static constexpr int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
   explicit Arena(std::shared_ptr<MemoryLedger> ledger) : ledger_(std::move(ledger)) {}
   [[nodiscard]] View take(int64_t rows, int64_t cols);  // Uninitialised float32 [rows, cols].
   [[nodiscard]] int32_t* take_ints(int64_t count);
@@ -79,8 +82,10 @@ class Arena {
  private:
   std::shared_ptr<MemoryLedger> ledger_;
   std::vector<Buffer> blocks_;
-  int64_t used_ = 0;      // Floats taken over all blocks, in order.
-  int64_t in_block_ = 0;  // Floats taken of the current block.
+  std::vector<int64_t> unused_;  // Floats at the end of each block that was left.
+  int64_t high_ = 0;             // The most floats held at once, unused ends aside.
+  int64_t used_ = 0;             // Floats taken over all blocks, in order.
+  int64_t in_block_ = 0;         // Floats taken of the current block.
   size_t block_ = 0;
 };
 

@@ -329,13 +329,47 @@ LLV_API llv_status llv_model_loss_run(llv_model* model, const llv_batch* batch, 
 
 /* ---- trainer ---- */
 
-/** AdamW's fixed options (Loshchilov and Hutter 2019, as torch.optim.AdamW). */
+/** AdamW's fixed options (Loshchilov and Hutter 2019, as torch.optim.AdamW), and what is kept. */
 typedef struct llv_trainer_options {
-  int64_t size; /**< sizeof(llv_trainer_options). */
-  double beta1; /**< Default 0.9. */
-  double beta2; /**< Default 0.999. */
-  double eps;   /**< Default 1e-8. */
+  int64_t size;             /**< sizeof(llv_trainer_options). */
+  double beta1;             /**< Default 0.9. */
+  double beta2;             /**< Default 0.999. */
+  double eps;               /**< Default 1e-8. */
+  int32_t recompute_layers; /**< The first so many decoder layers keep only their input for
+                             * backward, and run again: same bits, less memory. More than there are:
+                             * all. Default 0. */
+  int32_t reserved;         /**< 0. */
 } llv_trainer_options;
+
+/** A training step, by its sizes alone. */
+typedef struct llv_workload {
+  int64_t size;             /**< sizeof(llv_workload). */
+  int64_t tokens;           /**< T of a micro-batch, image rows included. */
+  int64_t samples;          /**< B. */
+  int64_t supervised;       /**< R: tokens with a label that counts. */
+  int64_t images;           /**< N, none of them cut off. */
+  int32_t units;            /**< What trains: a mask of llv_unit_kind. */
+  int32_t lora_rank;        /**< Of an adapter on every decoder linear; 0: none. */
+  int32_t recompute_layers; /**< As llv_trainer_options'. */
+  int32_t threads;          /**< CPU threads, ≥ 1. */
+} llv_workload;
+
+/** What a model and a trainer hold at a workload's step, in bytes: computed, nothing is made. */
+typedef struct llv_plan {
+  int64_t parameters; /**< As llv_memory's, exactly. */
+  int64_t gradients;  /**< As llv_memory's, exactly. */
+  int64_t optimizer;  /**< As llv_memory's, exactly. */
+  int64_t workspace;  /**< As llv_memory's after a first step, exactly. */
+  int64_t scratch;    /**< The most that threads keep for products and attention. */
+  int64_t total;      /**< The sum: what a step adds to a process that has only started. */
+} llv_plan;
+
+/** Fills in zeros, and one thread. @thread any */
+LLV_API llv_status llv_workload_init(llv_workload* out_workload);
+
+/** Plans the memory of a step on the CPU. LLV_INVALID names what is out of range. @thread any */
+LLV_API llv_status llv_plan_get(const llv_model_config* config, const llv_workload* workload,
+                                llv_plan* out_plan);
 
 /** What a parameter group uses in one step. */
 typedef struct llv_group {

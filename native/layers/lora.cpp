@@ -72,7 +72,9 @@ void lora_forward(Context context, const LoraGroup& group, Site site, View y, Vi
     const LoraPart& part = group.parts.at(static_cast<size_t>(i));
     const View columns = columns_of(part, u, part.b.cols);  // [n, r]
     context.kernels.scale(columns, part.scale);
-    core::matmul_nt(y.col_range(part.out_begin, part.b.rows), columns, part.b, Accumulate::kYes);
+    if (!y.empty()) {
+      core::matmul_nt(y.col_range(part.out_begin, part.b.rows), columns, part.b, Accumulate::kYes);
+    }
   }
 }
 

@@ -38,7 +38,8 @@ struct LoraGroup {
   [[nodiscard]] LoraGroup slice(int64_t out_begin, int64_t out_end) const;
 };
 
-// y [n, out] += the group's share of x [n, in]. u [n, R] keeps s · drop(x) Aᵀ for backward.
+// y [n, out] += the group's share of x [n, in], unless y is empty. u [n, R] keeps s · drop(x) Aᵀ
+// for backward.
 void lora_forward(Context context, const LoraGroup& group, Site site, View y, View x, View u);
 
 // dx [n, in] += the group's share of dy [n, out]; gradients += where not empty, from forward's x

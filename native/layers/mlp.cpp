@@ -24,10 +24,12 @@ void mlp_forward(Context context, double norm_eps, const MlpWeights& weights, Vi
   core::matmul_nt(s.gate_up, s.normed, weights.gate_up);
   lora_forward(context, weights.gate_up_lora, Site::kMlp, s.gate_up, s.normed, s.gate_up_u);
   context.kernels.swiglu_forward(s.activated, s.gate_up);
-  if (y.data != x.data) {
-    context.kernels.copy(y, x);
+  if (!y.empty()) {
+    if (y.data != x.data) {
+      context.kernels.copy(y, x);
+    }
+    core::matmul_nt(y, s.activated, weights.down, core::Accumulate::kYes);
   }
-  core::matmul_nt(y, s.activated, weights.down, core::Accumulate::kYes);
   lora_forward(context, weights.down_lora, Site::kActivated, y, s.activated, s.down_u);
 
   if (keep != Keep::kForWeights) {

@@ -29,7 +29,8 @@ struct MlpSaved {
   View down_u;       // [R, rank], kept for weights only.
 };
 
-// y [R, D] from x [R, D]; y may be x with Keep::kNothing.
+// y [R, D] from x [R, D]; y may be x with Keep::kNothing. An empty y is not made: what backward
+// reads is.
 void mlp_forward(Context context, double norm_eps, const MlpWeights& weights, View y, View x,
                  Keep keep, MlpSaved* saved);
 

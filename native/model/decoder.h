@@ -14,6 +14,7 @@
 namespace llavasharp::model {
 
 struct DecoderLayerSaved {
+  View x;  // [T, D] its input, borrowed.
   layers::AttentionSaved attention;
   layers::MlpSaved mlp;
   core::Arena::Mark begin = 0;  // Where the layer's part of the arena starts.
@@ -24,6 +25,7 @@ struct DecoderRun {
   const layers::Selection* selection = nullptr;  // Of the last layer; null: all rows.
   std::span<const layers::LayerCache> caches;    // One a layer, or none.
   layers::Keep keep = layers::Keep::kNothing;
+  size_t recompute = 0;  // The first so many layers keep their input alone; never the last layer.
 };
 
 // hidden [R, D] from x [T, D]. Without a selection and with Keep::kNothing, hidden may be x. x is
@@ -38,6 +40,6 @@ void decoder_forward(layers::Context context, const Config& config,
 void decoder_backward(layers::Context context, const Config& config,
                       std::span<const DecoderLayerWeights> weights,
                       std::span<const DecoderLayerWeights> gradients, const DecoderRun& run,
-                      View dx, View dhidden, std::span<const DecoderLayerSaved> saved);
+                      View dx, View dhidden, std::span<DecoderLayerSaved> saved);
 
 }  // namespace llavasharp::model

@@ -233,12 +233,12 @@ void backward_inputs(Llava& model, const Inputs& inputs, const Weights& gradient
 }  // namespace
 
 Loss run_gradients(Llava& model, const Batch& batch, const Weights& gradients,
-                   double gradient_scale, layers::Dropout dropout) {
+                   const GradientOptions& options) {
   check_batch(batch, model.config());
   check_labels(batch);
   const Scratch scratch(model.engine().arena());
   Context context = model.engine().context();
-  context.dropout = dropout;
+  context.dropout = options.dropout;
   const int64_t width = model.config().get().hidden;
   const Supervised supervised = make_supervised(batch, context.arena);
   const int64_t rows = supervised.selection.count;
@@ -250,7 +250,8 @@ Loss run_gradients(Llava& model, const Batch& batch, const Weights& gradients,
   const DecoderRun run{.packing = make_packing(batch, context.arena),
                        .selection = &supervised.selection,
                        .caches = {},
-                       .keep = reach.keep()};
+                       .keep = reach.keep(),
+                       .recompute = options.recompute};
   const bool backward = run.keep != Keep::kNothing;
   const View hidden = context.arena.take(rows, width);                           // [R, D]
   const View dhidden = context.arena.take(rows, width);                          // [R, D]
@@ -259,7 +260,7 @@ Loss run_gradients(Llava& model, const Batch& batch, const Weights& gradients,
   const std::span<DecoderLayerSaved> saved =
       context.arena.take_objects<DecoderLayerSaved>(backward ? model.config().get().layers : 0);
   decoder_forward(context, model.config(), model.weights().layers, run, hidden, inputs.x, saved);
-  const double sum = run_head(model, supervised, gradients, reach, gradient_scale, dhidden, hidden);
+  const double sum = run_head(model, supervised, gradients, reach, options.scale, dhidden, hidden);
   if (backward) {
     decoder_backward(context, model.config(), model.weights().layers, gradients.layers, run, dx,
                      dhidden, saved);

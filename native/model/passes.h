@@ -39,10 +39,14 @@ void run_logits(Llava& model, const Batch& batch, std::span<const int32_t> rows,
 void run_loss(Llava& model, const Batch& batch, std::span<double> losses,
               std::span<int64_t> tokens);
 
-// Loss of the batch; gradients (of what trains) += gradient_scale · d(loss sum)/d(parameter).
+// Loss of the batch; gradients (of what trains) += options.scale · d(loss sum)/d(parameter).
 // Throws LLV_INVALID without a supervised token and LLV_NUMERIC when the loss is not finite.
-// `dropout` keys the adapters' masks.
+struct GradientOptions {
+  double scale = 1;
+  layers::Dropout dropout;  // Keys the adapters' masks.
+  size_t recompute = 0;     // DecoderRun's.
+};
 [[nodiscard]] Loss run_gradients(Llava& model, const Batch& batch, const Weights& gradients,
-                                 double gradient_scale, layers::Dropout dropout);
+                                 const GradientOptions& options);
 
 }  // namespace llavasharp::model

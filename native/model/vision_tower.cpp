@@ -10,7 +10,7 @@ namespace {
 using layers::Context;
 using layers::Scratch;
 
-// Rows that run at once: enough for full-speed products, few enough to bound the scratch.
+// Rows that run at once.
 constexpr int64_t kChunkRows = 4096;
 
 // x [images·(1+P), Dv]: class token and patches, each plus its position, normalised.
@@ -65,12 +65,16 @@ void run_images(Context context, const Config& config, const VisionWeights& weig
 
 }  // namespace
 
+int64_t vision_chunk_images(const Config& config) {
+  return std::max<int64_t>(1, kChunkRows / (1 + config.patches()));
+}
+
 void vision_forward(Context context, const Config& config, const VisionWeights& weights,
                     View features, std::span<const float> pixels, const int32_t* rows) {
   const int64_t sequence = 1 + config.patches();
   const int64_t per_image = config.image_rows();
   const int64_t dropped = sequence - per_image;  // 1 when the class token is dropped.
-  const int64_t chunk = std::max<int64_t>(1, kChunkRows / sequence);
+  const int64_t chunk = vision_chunk_images(config);
   int64_t done = 0;
   while (done < features.rows) {
     const Scratch scratch(context.arena);

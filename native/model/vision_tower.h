@@ -16,4 +16,7 @@ namespace llavasharp::model {
 void vision_forward(layers::Context context, const Config& config, const VisionWeights& weights,
                     View features, std::span<const float> pixels, const int32_t* rows);
 
+// Images that run at once: enough for full-speed products, few enough to bound the scratch.
+[[nodiscard]] int64_t vision_chunk_images(const Config& config);
+
 }  // namespace llavasharp::model

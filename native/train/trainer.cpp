@@ -84,11 +84,12 @@ model::Loss Trainer::accumulate(const model::Batch& batch, double scale) {
   const Gradients before = state_;
   state_ = Gradients::kBroken;
   try {
-    const layers::Dropout dropout{
-        .active = true,
-        .key = backend::mix_keys(static_cast<uint64_t>(steps_),
-                                 static_cast<uint64_t>(micro_batches_), 0)};
-    const model::Loss loss = model::run_gradients(model_, batch, gradients_, scale, dropout);
+    const uint64_t key =
+        backend::mix_keys(static_cast<uint64_t>(steps_), static_cast<uint64_t>(micro_batches_), 0);
+    const model::Loss loss = model::run_gradients(model_, batch, gradients_,
+                                                  {.scale = scale,
+                                                   .dropout = {.active = true, .key = key},
+                                                   .recompute = options_.recompute_layers});
     state_ = Gradients::kSome;
     ++micro_batches_;
     return loss;

@@ -21,6 +21,7 @@ struct AdamWOptions {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;
+  size_t recompute_layers = 0;  // DecoderRun's.
 };
 
 // What a parameter group uses in one step.

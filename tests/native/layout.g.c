@@ -100,11 +100,33 @@ _Static_assert(offsetof(llv_lora, seed) == 24, "llv_lora.seed");
 _Static_assert(offsetof(llv_lora, rank) == 32, "llv_lora.rank");
 _Static_assert(offsetof(llv_lora, rank_stabilized) == 36, "llv_lora.rank_stabilized");
 
-_Static_assert(sizeof(llv_trainer_options) == 32, "llv_trainer_options");
+_Static_assert(sizeof(llv_trainer_options) == 40, "llv_trainer_options");
 _Static_assert(offsetof(llv_trainer_options, size) == 0, "llv_trainer_options.size");
 _Static_assert(offsetof(llv_trainer_options, beta1) == 8, "llv_trainer_options.beta1");
 _Static_assert(offsetof(llv_trainer_options, beta2) == 16, "llv_trainer_options.beta2");
 _Static_assert(offsetof(llv_trainer_options, eps) == 24, "llv_trainer_options.eps");
+_Static_assert(offsetof(llv_trainer_options, recompute_layers) == 32,
+               "llv_trainer_options.recompute_layers");
+_Static_assert(offsetof(llv_trainer_options, reserved) == 36, "llv_trainer_options.reserved");
+
+_Static_assert(sizeof(llv_workload) == 56, "llv_workload");
+_Static_assert(offsetof(llv_workload, size) == 0, "llv_workload.size");
+_Static_assert(offsetof(llv_workload, tokens) == 8, "llv_workload.tokens");
+_Static_assert(offsetof(llv_workload, samples) == 16, "llv_workload.samples");
+_Static_assert(offsetof(llv_workload, supervised) == 24, "llv_workload.supervised");
+_Static_assert(offsetof(llv_workload, images) == 32, "llv_workload.images");
+_Static_assert(offsetof(llv_workload, units) == 40, "llv_workload.units");
+_Static_assert(offsetof(llv_workload, lora_rank) == 44, "llv_workload.lora_rank");
+_Static_assert(offsetof(llv_workload, recompute_layers) == 48, "llv_workload.recompute_layers");
+_Static_assert(offsetof(llv_workload, threads) == 52, "llv_workload.threads");
+
+_Static_assert(sizeof(llv_plan) == 48, "llv_plan");
+_Static_assert(offsetof(llv_plan, parameters) == 0, "llv_plan.parameters");
+_Static_assert(offsetof(llv_plan, gradients) == 8, "llv_plan.gradients");
+_Static_assert(offsetof(llv_plan, optimizer) == 16, "llv_plan.optimizer");
+_Static_assert(offsetof(llv_plan, workspace) == 24, "llv_plan.workspace");
+_Static_assert(offsetof(llv_plan, scratch) == 32, "llv_plan.scratch");
+_Static_assert(offsetof(llv_plan, total) == 40, "llv_plan.total");
 
 _Static_assert(sizeof(llv_group) == 16, "llv_group");
 _Static_assert(offsetof(llv_group, learning_rate) == 0, "llv_group.learning_rate");

@@ -136,7 +136,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Stage{"pretrain_wide", LLV_UNIT_PROJECTOR, false, 2, true},
                     Stage{"lora", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, true, 2, false},
                     Stage{"lora_wide", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, true, 1, true},
-                    Stage{"full", kAllButTower, false, 2, false},
+                    Stage{"full", kAllButTower, false, 1, false},
                     Stage{"full_wide", kAllButTower, false, 1, true}),
     [](const auto& parameter) { return parameter.param.name; });
 

@@ -1,0 +1,29 @@
+namespace LlavaSharp.Interop;
+
+/// <summary>A training step, by its sizes alone: what <see cref="MemoryPlan"/> is computed from.</summary>
+public sealed record Workload
+{
+    /// <summary>T: tokens of a micro-batch, image rows included.</summary>
+    public required long Tokens { get; init; }
+
+    /// <summary>B.</summary>
+    public required long Samples { get; init; }
+
+    /// <summary>Tokens with a label that counts.</summary>
+    public required long Supervised { get; init; }
+
+    /// <summary>Images, none of them cut off.</summary>
+    public long Images { get; init; }
+
+    /// <summary>What trains.</summary>
+    public required UnitKinds Units { get; init; }
+
+    /// <summary>Rank of an adapter on every decoder linear; 0: none.</summary>
+    public int LoraRank { get; init; }
+
+    /// <summary>As <see cref="TrainerOptions.RecomputeLayers"/>.</summary>
+    public int RecomputeLayers { get; init; }
+
+    /// <summary>CPU threads, at least 1.</summary>
+    public int Threads { get; init; } = 1;
+}

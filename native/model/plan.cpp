@@ -1,0 +1,329 @@
+#include "model/plan.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/error.h"
+#include "core/gemm.h"
+#include "core/memory.h"
+#include "layers/loss.h"
+#include "model/decoder.h"
+#include "model/parameters.h"
+#include "model/vision_tower.h"
+
+namespace llavasharp::model {
+namespace {
+
+using core::fail;
+
+constexpr int64_t kFloatBytes = sizeof(float);
+
+// An arena that only counts.
+class Tape {
+ public:
+  void take(int64_t rows, int64_t cols) {
+    used_ += core::Arena::rounded(rows * cols);
+    high_ = std::max(high_, used_);
+  }
+  void take_bytes(int64_t bytes) { take(1, (bytes + 3) / 4); }
+  [[nodiscard]] int64_t mark() const { return used_; }
+  void rewind(int64_t mark) { used_ = mark; }
+  [[nodiscard]] int64_t high() const { return high_; }
+
+ private:
+  int64_t used_ = 0;
+  int64_t high_ = 0;
+};
+
+// Takes as run_gradients and what it calls do; each function beside its namesake's order.
+class Walk {
+ public:
+  Walk(const Config& config, const Workload& work)
+      : config_(config),
+        c_(config.get()),
+        work_(work),
+        rank_(work.lora_rank),
+        image_rows_(work.images * config.image_rows()) {
+    const auto trains = [&](int32_t kind) { return (work.units & kind) != 0; };
+    projector_ = trains(LLV_UNIT_PROJECTOR) && image_rows_ > 0 && config.projector_linears() > 0;
+    weights_ = trains(LLV_UNIT_LAYER) || trains(LLV_UNIT_LORA);
+    backward_ = weights_ || projector_ || trains(LLV_UNIT_EMBED);
+    head_gradient_ = backward_ || trains(LLV_UNIT_HEAD);
+  }
+
+  [[nodiscard]] int64_t floats() {
+    const int64_t t = work_.tokens;
+    const int64_t r = work_.supervised;
+    const int64_t d = c_.hidden;
+    ints({r, r, r, work_.samples + 1, r, r});        // Supervised rows.
+    ints({work_.samples + 1, work_.samples, t, t});  // Packing.
+    tape_.take(r, d);                                // hidden
+    tape_.take(r, d);                                // dhidden
+    tape_.take(backward_ ? t : 0, d);                // dx
+    inputs();
+    tape_.take_bytes(backward_ ? c_.layers * static_cast<int64_t>(sizeof(DecoderLayerSaved)) : 0);
+    std::vector<int64_t> begins;
+    for (int32_t i = 0; i < c_.layers; ++i) {
+      begins.push_back(tape_.mark());
+      forward(i);
+    }
+    head();
+    for (int32_t i = c_.layers; backward_ && i-- > 0;) {
+      backward(i);
+      tape_.rewind(begins[static_cast<size_t>(i)]);
+    }
+    if (projector_) {
+      projector_backward();
+    }
+    return std::max(tape_.high(), core::Arena::kBlockFloats);
+  }
+
+ private:
+  [[nodiscard]] bool last(int32_t layer) const { return layer + 1 == c_.layers; }
+  [[nodiscard]] bool recomputed(int32_t layer) const {
+    return backward_ && layer < work_.recompute_layers && !last(layer);
+  }
+  [[nodiscard]] int64_t rows(int32_t layer) const {
+    return last(layer) ? work_.supervised : work_.tokens;
+  }
+  void ints(std::initializer_list<int64_t> counts) {
+    for (const int64_t count : counts) {
+      tape_.take(1, count);
+    }
+  }
+  // What is taken and given back.
+  template <typename Body>
+  void scratch(Body&& body) {
+    const int64_t mark = tape_.mark();
+    body();
+    tape_.rewind(mark);
+  }
+  void dropped(int64_t n, int64_t width) {
+    if (rank_ > 0) {
+      scratch([&] { tape_.take(n, width); });
+    }
+  }
+
+  void inputs() {
+    const int64_t mark_rows = work_.images * config_.image_rows();
+    ints({work_.tokens, mark_rows, mark_rows});
+    tape_.take(work_.tokens, c_.hidden);  // x
+    if (image_rows_ == 0) {
+      return;
+    }
+    const int64_t mark = tape_.mark();
+    tape_.take(image_rows_, c_.vision_hidden);  // features
+    scratch([&] { tower(); });
+    const int64_t linears = config_.projector_linears();
+    if (projector_) {
+      tape_.take_bytes(linears * static_cast<int64_t>(sizeof(View)));
+      tape_.take_bytes(linears * static_cast<int64_t>(sizeof(View)));
+    }
+    for (int64_t i = 0; i < linears; ++i) {
+      tape_.take(image_rows_, c_.hidden);
+      if (projector_ && i + 1 < linears) {
+        tape_.take(image_rows_, c_.hidden);  // Before GELU.
+      }
+    }
+    if (!projector_) {
+      tape_.rewind(mark);
+    }
+  }
+  void tower() {
+    const int64_t sequence = 1 + config_.patches();
+    const int64_t images = std::min(work_.images, vision_chunk_images(config_));
+    const int64_t n = images * sequence;
+    const int64_t width = c_.vision_hidden;
+    tape_.take(n, width);
+    scratch([&] {
+      tape_.take(images * config_.patches(), int64_t{3} * c_.patch_size * c_.patch_size);
+      tape_.take(images * config_.patches(), width);
+      ints({images * config_.patches()});
+    });
+    ints({images + 1, images});
+    if (config_.vision_layers_run() > 0) {
+      scratch([&] {
+        tape_.take(n, width);
+        tape_.take(n, 3 * width);
+        tape_.take(n, c_.vision_intermediate);
+      });
+    }
+    ints({images * config_.image_rows()});
+  }
+
+  enum class Kept { kNothing, kForInput, kForWeights };
+  void attention(int64_t n, bool selected, Kept kept) {
+    const int64_t t = work_.tokens;
+    const int64_t d = c_.hidden;
+    const int64_t start = tape_.mark();
+    tape_.take(1, t);
+    tape_.take(t, config_.query_width() + config_.key_value_width());
+    tape_.take(selected ? n : 0, config_.query_width());
+    tape_.take(n, config_.query_width());
+    tape_.take(kept == Kept::kNothing ? 0 : n, c_.heads);
+    const int64_t for_input = tape_.mark();
+    tape_.take(t, d);
+    tape_.take(selected ? n : 0, d);
+    tape_.take(t, (selected ? 2 : 3) * rank_);
+    tape_.take(selected ? n : 0, rank_);
+    tape_.take(n, rank_);
+    dropped(t, d);
+    dropped(n, config_.query_width());
+    if (kept != Kept::kForWeights) {
+      tape_.rewind(kept == Kept::kNothing ? start : for_input);
+    }
+  }
+  void mlp(int64_t n, Kept kept) {
+    const int64_t start = tape_.mark();
+    tape_.take(1, n);
+    tape_.take(n, int64_t{2} * c_.intermediate);
+    const int64_t for_input = tape_.mark();
+    tape_.take(n, c_.hidden);
+    tape_.take(n, c_.intermediate);
+    tape_.take(n, 2 * rank_);
+    tape_.take(n, rank_);
+    dropped(n, c_.hidden);
+    dropped(n, c_.intermediate);
+    if (kept != Kept::kForWeights) {
+      tape_.rewind(kept == Kept::kNothing ? start : for_input);
+    }
+  }
+  [[nodiscard]] Kept kept() const {
+    if (!backward_) {
+      return Kept::kNothing;
+    }
+    return weights_ ? Kept::kForWeights : Kept::kForInput;
+  }
+  void forward(int32_t layer) {
+    const int64_t n = rows(layer);
+    const Kept all = recomputed(layer) ? Kept::kNothing : kept();
+    if (backward_) {
+      tape_.take(n, c_.hidden);  // After attention, or the layer's output where that is all.
+      tape_.take(last(layer) || recomputed(layer) ? 0 : n, c_.hidden);
+    }
+    attention(n, last(layer), all);
+    mlp(n, all);
+  }
+  void head() {
+    const int64_t r = work_.supervised;
+    scratch([&] {
+      tape_.take(1, 2 * r);
+      tape_.take(r, c_.hidden);
+      tape_.take(head_gradient_ ? r : 0, c_.hidden);
+      tape_.take(1, r);
+      tape_.take(std::min(layers::kLossChunkRows, r), c_.vocabulary);
+    });
+  }
+  // An adapter group's backward: R ranks, an input of `width`.
+  void adapters(int64_t n, int64_t ranks, int64_t width) {
+    if (rank_ > 0) {
+      scratch([&] {
+        tape_.take(n, ranks * rank_);
+        tape_.take(n, width);
+      });
+    }
+  }
+  void backward(int32_t layer) {
+    const int64_t n = rows(layer);
+    const int64_t t = work_.tokens;
+    const int64_t d = c_.hidden;
+    const int64_t queries = config_.query_width();
+    if (recomputed(layer)) {
+      tape_.take(t, d);
+      attention(n, false, kept());
+      mlp(n, kept());
+    }
+    scratch([&] {
+      tape_.take(n, c_.intermediate);
+      adapters(n, 1, c_.intermediate);
+      tape_.take(n, d);
+      adapters(n, 2, d);
+    });
+    scratch([&] {
+      tape_.take(n, queries);
+      adapters(n, 1, queries);
+      tape_.take(t, queries + config_.key_value_width());
+      tape_.take(last(layer) ? n : 0, queries);
+      tape_.take(t, d);
+      adapters(t, last(layer) ? 2 : 3, d);
+      if (last(layer)) {
+        tape_.take(n, d);
+        adapters(n, 1, d);
+      }
+    });
+  }
+  void projector_backward() {
+    tape_.take(image_rows_, c_.hidden);
+    for (int32_t i = 1; i < config_.projector_linears(); ++i) {
+      tape_.take(image_rows_, c_.hidden);
+    }
+  }
+
+  const Config& config_;
+  const llv_model_config& c_;
+  const Workload& work_;
+  int64_t rank_;
+  int64_t image_rows_;
+  bool projector_ = false;  // Reached by backward.
+  bool weights_ = false;
+  bool backward_ = false;
+  bool head_gradient_ = false;
+  Tape tape_;
+};
+
+void check(const Config& config, const Workload& work) {
+  const auto check_range = [](const char* name, int64_t value, int64_t low, int64_t high) {
+    if (value < low || value > high) {
+      fail(LLV_INVALID, "%s is %lld: must be %lld to %lld", name, static_cast<long long>(value),
+           static_cast<long long>(low), static_cast<long long>(high));
+    }
+  };
+  constexpr int64_t kMost = int64_t{1} << 30;
+  check_range("tokens", work.tokens, 1, kMost);
+  check_range("samples", work.samples, 1, work.tokens);
+  check_range("supervised", work.supervised, 1, work.tokens);
+  check_range("images", work.images, 0, config.has_tower() ? work.tokens / config.image_rows() : 0);
+  check_range("units", work.units, 0, 63);
+  check_range("lora_rank", work.lora_rank, 0, 65536);
+  check_range("recompute_layers", work.recompute_layers, 0, kMost);
+  check_range("threads", work.threads, 1, 4096);
+}
+
+// What attention's backward needs a thread at most: the longest sample is all but one token of
+// each other.
+int64_t attention_floats(const llv_model_config& c, const Workload& work) {
+  const int64_t keys = work.tokens - work.samples + 1 + 96;
+  const int64_t dim = (c.head_dim + 15) / 16 * 16;
+  return dim * (5 * keys + 3 * 48) + 2 * 48 * 96;
+}
+
+}  // namespace
+
+Plan plan_step(const Config& config, const Workload& work) {
+  check(config, work);
+  ParameterTable table(config);
+  if (work.lora_rank > 0) {
+    const LoraOptions lora{.rank = work.lora_rank, .alpha = 1};
+    std::vector<std::string> linears;
+    for (const Parameter& row : table.parameters()) {
+      if (row.unit_kind == LLV_UNIT_LAYER && row.rank == 2) {
+        linears.push_back(row.name);
+      }
+    }
+    for (const std::string& name : linears) {
+      table.add_lora(name, lora);
+    }
+  }
+  Plan plan;
+  for (const Unit& unit : table.units()) {
+    plan.parameters += unit.floats * kFloatBytes;
+    plan.gradients += (work.units & unit.kind) != 0 ? unit.floats * kFloatBytes : 0;
+  }
+  plan.optimizer = 2 * plan.gradients;
+  plan.workspace = Walk(config, work).floats() * kFloatBytes;
+  plan.scratch = (core::kGemmScratchFloats + work.threads * attention_floats(config.get(), work)) *
+                 kFloatBytes;
+  return plan;
+}
+
+}  // namespace llavasharp::model
