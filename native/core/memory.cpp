@@ -1,6 +1,7 @@
-// Buffers come from libtorch's allocator, so that one allocator holds all of a device's memory.
+// Buffers come from libtorch's allocator, as what libtorch makes itself does.
 #include "core/memory.h"
 
+#include <sys/mman.h>
 #include <sys/sysinfo.h>
 
 #include <algorithm>
@@ -19,21 +20,22 @@ namespace {
 constexpr int64_t kFloatBytes = sizeof(float);
 constexpr int64_t kFloatsMax = std::numeric_limits<int64_t>::max() / kFloatBytes / 2;
 
-// Asks the machine first: libtorch would print a stack trace about what cannot be had.
-bool fits_machine(int64_t bytes) {
+constexpr int64_t kHugeBytes = int64_t{2} << 20;
+
+// Memory and swap.
+int64_t machine_bytes() {
   struct sysinfo machine{};
   if (sysinfo(&machine) != 0) {
-    return true;
+    fail(LLV_DEVICE, "the machine does not say how much memory it has");
   }
-  const double held =
-      static_cast<double>(machine.totalram) + static_cast<double>(machine.totalswap);
-  return static_cast<double>(bytes) <= held * machine.mem_unit;
+  return static_cast<int64_t>((machine.totalram + machine.totalswap) * machine.mem_unit);
 }
 
 AtenTensorHandle allocate(int64_t floats) {
   const int64_t stride = 1;
   AtenTensorHandle tensor = nullptr;
-  if (!fits_machine(floats * kFloatBytes) ||
+  // The machine is asked first: libtorch would print a stack trace about what cannot be had.
+  if (floats * kFloatBytes > machine_bytes() ||
       aoti_torch_empty_strided(1, &floats, &stride, aoti_torch_dtype_float32(),
                                aoti_torch_device_type_cpu(), 0, &tensor) != 0 ||
       tensor == nullptr) {
@@ -122,30 +124,57 @@ void Buffer::release() noexcept {
   floats_ = 0;
 }
 
-// `used_` counts the unused ends of the blocks that were left, so that a mark is a position in
-// the blocks laid end to end.
+Arena::~Arena() {
+  if (base_ != nullptr) {
+    ledger_->remove(Purpose::kWorkspace, high_ * kFloatBytes);
+    (void)munmap(base_, static_cast<size_t>(reserved_ * kFloatBytes));
+  }
+}
+
+// Addresses only: they cost nothing until commit().
+void Arena::reserve() {
+  const int64_t floats = machine_bytes() / kHugeBytes * kHugeBytes / kFloatBytes;
+  void* base = mmap(nullptr, static_cast<size_t>(floats * kFloatBytes), PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) {
+    fail(LLV_OUT_OF_MEMORY,
+         "out of memory: addresses for %" PRId64 " bytes of workspace are refused",
+         floats * kFloatBytes);
+  }
+  base_ = static_cast<float*>(base);
+  reserved_ = floats;
+}
+
+void Arena::commit(int64_t floats) {
+  if (base_ == nullptr) {
+    reserve();
+  }
+  const int64_t wanted = std::min(
+      (floats * kFloatBytes + kHugeBytes - 1) / kHugeBytes * kHugeBytes / kFloatBytes, reserved_);
+  if (floats > reserved_ ||
+      mprotect(base_ + committed_, static_cast<size_t>((wanted - committed_) * kFloatBytes),
+               PROT_READ | PROT_WRITE) != 0) {
+    fail(LLV_OUT_OF_MEMORY,
+         "out of memory: a workspace of %" PRId64 " bytes (%.1f MiB) is not possible",
+         floats * kFloatBytes, static_cast<double>(floats * kFloatBytes) / (1024.0 * 1024.0));
+  }
+  committed_ = wanted;
+}
+
 View Arena::take(int64_t rows, int64_t cols) {
   if (rows < 0 || cols < 0 || (cols > 0 && rows > kFloatsMax / cols)) {
     fail(LLV_OUT_OF_MEMORY, "a workspace of %" PRId64 " x %" PRId64 " floats is not possible", rows,
          cols);
   }
-  const int64_t floats = rounded(rows * cols);
-  while (block_ < blocks_.size() && blocks_[block_].floats() - in_block_ < floats) {
-    unused_[block_] = blocks_[block_].floats() - in_block_;
-    used_ += unused_[block_];
-    in_block_ = 0;
-    ++block_;
+  const int64_t used = used_ + rounded(rows * cols);
+  if (used > committed_) {
+    commit(used);
   }
-  if (block_ == blocks_.size()) {
-    blocks_.emplace_back(ledger_, Purpose::kWorkspace, std::max(floats, kBlockFloats));
-    unused_.push_back(0);
+  if (used > high_) {
+    ledger_->add(Purpose::kWorkspace, (used - high_) * kFloatBytes);
+    high_ = used;
   }
-  float* data = blocks_[block_].data() + in_block_;
-  in_block_ += floats;
-  used_ += floats;
-  const auto left = unused_.begin() + static_cast<std::ptrdiff_t>(block_);
-  high_ = std::max(high_, used_ - std::accumulate(unused_.begin(), left, int64_t{0}));
-  return dense(data, rows, cols);
+  return dense(base_ + std::exchange(used_, used), rows, cols);
 }
 
 int32_t* Arena::take_ints(int64_t count) {
@@ -153,32 +182,11 @@ int32_t* Arena::take_ints(int64_t count) {
   return reinterpret_cast<int32_t*>(take(1, count).f32());
 }
 
-Arena::Mark Arena::mark() const {
-  return used_;
-}
-
 void Arena::rewind(Mark mark) {
   if (mark < 0 || mark > used_) {
     fail(LLV_INTERNAL, "workspace rewound to %" PRId64 " of %" PRId64 " floats", mark, used_);
   }
   used_ = mark;
-  in_block_ = mark;
-  block_ = 0;
-  if (mark == 0 && blocks_.size() > 1) {
-    blocks_.clear();  // First: both at once would raise the peak.
-    try {
-      blocks_.emplace_back(ledger_, Purpose::kWorkspace, high_);
-      unused_.assign(1, 0);
-    } catch (const Error&) {
-      blocks_.clear();
-      unused_.clear();  // Destructors rewind, so this may not fail: the next take reports it.
-    }
-    return;
-  }
-  while (block_ < blocks_.size() && in_block_ > blocks_[block_].floats()) {
-    in_block_ -= blocks_[block_].floats();
-    ++block_;
-  }
 }
 
 }  // namespace llavasharp::core

@@ -1,5 +1,5 @@
 // Device memory: buffers that libtorch allocates, counted by purpose, and an arena that hands out
-// parts of one.
+// parts of a growing block.
 #pragma once
 
 #include <array>
@@ -7,7 +7,6 @@
 #include <memory>
 #include <span>
 #include <type_traits>
-#include <vector>
 
 #include "core/view.h"
 
@@ -56,16 +55,21 @@ class Buffer {
 };
 
 // Stack-like scratch: take() returns 64-byte aligned parts, rewind() gives back everything after a
-// mark. Grows by adding blocks, and joins them into one at the next rewind to the start, just large
-// enough for all that was held at once, so that a steady step allocates nothing.
+// mark. It reserves addresses for as much as the machine has, and asks for memory only where more
+// is taken than ever before: growing moves nothing, and a steady step allocates nothing.
 class Arena {
  public:
   using Mark = int64_t;
-  static constexpr int64_t kBlockFloats = 64 * 1024;  // The smallest block.
   // What taking `floats` uses up: parts start on cache lines.
   static constexpr int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
   explicit Arena(std::shared_ptr<MemoryLedger> ledger) : ledger_(std::move(ledger)) {}
-  [[nodiscard]] View take(int64_t rows, int64_t cols);  // Uninitialised float32 [rows, cols].
+  ~Arena();
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  Arena(Arena&&) = delete;
+  Arena& operator=(Arena&&) = delete;
+  // Uninitialised float32 [rows, cols]. Throws LLV_OUT_OF_MEMORY.
+  [[nodiscard]] View take(int64_t rows, int64_t cols);
   [[nodiscard]] int32_t* take_ints(int64_t count);
   // Objects in their initial state; nothing ends their lives.
   template <typename T>
@@ -76,17 +80,18 @@ class Arena {
     std::uninitialized_value_construct_n(first, count);
     return {first, static_cast<size_t>(count)};
   }
-  [[nodiscard]] Mark mark() const;
+  [[nodiscard]] Mark mark() const { return used_; }
   void rewind(Mark mark);
 
  private:
+  void reserve();
+  void commit(int64_t floats);
   std::shared_ptr<MemoryLedger> ledger_;
-  std::vector<Buffer> blocks_;
-  std::vector<int64_t> unused_;  // Floats at the end of each block that was left.
-  int64_t high_ = 0;             // The most floats held at once, unused ends aside.
-  int64_t used_ = 0;             // Floats taken over all blocks, in order.
-  int64_t in_block_ = 0;         // Floats taken of the current block.
-  size_t block_ = 0;
+  float* base_ = nullptr;
+  int64_t reserved_ = 0;   // Floats that have addresses,
+  int64_t committed_ = 0;  // that may be used,
+  int64_t high_ = 0;       // that were held at once at most,
+  int64_t used_ = 0;       // that are held.
 };
 
 }  // namespace llavasharp::core

@@ -75,7 +75,7 @@ class Walk {
     if (projector_) {
       projector_backward();
     }
-    return std::max(tape_.high(), core::Arena::kBlockFloats);
+    return tape_.high();
   }
 
  private:

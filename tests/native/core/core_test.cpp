@@ -49,6 +49,10 @@ TEST(Memory, SaysHowMuchWasAskedFor) {
   EXPECT_EQ(message_of(LLV_OUT_OF_MEMORY,
                        [&] { static_cast<void>(arena.take(int64_t{1} << 40, int64_t{1} << 40)); }),
             "a workspace of 1099511627776 x 1099511627776 floats is not possible");
+  EXPECT_EQ(
+      message_of(LLV_OUT_OF_MEMORY,
+                 [&] { static_cast<void>(arena.take(int64_t{1} << 20, int64_t{1} << 28)); }),
+      "out of memory: a workspace of 1125899906842624 bytes (1073741824.0 MiB) is not possible");
 }
 
 TEST(Memory, ArenaGrowsThenAllocatesNoMore) {
@@ -81,20 +85,25 @@ TEST(Memory, ArenaGrowsThenAllocatesNoMore) {
             "workspace rewound to 1 of 0 floats");
 }
 
-TEST(Memory, ArenaMarksWorkAcrossBlocks) {
+TEST(Memory, ArenaGrowsInPlaceAndCountsWhatWasHeldAtOnce) {
   const auto ledger = std::make_shared<MemoryLedger>();
-  Arena arena(ledger);
-  const View first = arena.take(1, 60000);
-  const View second = arena.take(1, 60000);  // In a second block.
-  const Arena::Mark mark = arena.mark();
-  const View third = arena.take(1, 60000);
-  arena.rewind(mark);
-  EXPECT_EQ(arena.take(1, 60000).data, third.data);
-  first.f32()[0] = 1.0F;
-  second.f32()[0] = 2.0F;
-  arena.take(1, 200000).f32()[0] = 3.0F;
-  EXPECT_EQ(first.f32()[0], 1.0F);
-  EXPECT_EQ(second.f32()[0], 2.0F);
+  {
+    Arena arena(ledger);
+    const View first = arena.take(1, 60000);
+    const Arena::Mark mark = arena.mark();
+    const View second = arena.take(1, 60000);
+    arena.rewind(mark);
+    first.f32()[0] = 1.0F;
+    const View third = arena.take(1, 2000000);  // Past what was ever held.
+    EXPECT_EQ(third.data, second.data);
+    third.f32()[1999999] = 3.0F;
+    EXPECT_EQ(first.f32()[0], 1.0F);
+    EXPECT_EQ(ledger->held(Purpose::kWorkspace), 2060000 * 4);
+    arena.rewind(0);
+    EXPECT_EQ(ledger->held(Purpose::kWorkspace), 2060000 * 4);
+  }
+  EXPECT_EQ(ledger->held(Purpose::kWorkspace), 0);
+  EXPECT_EQ(ledger->peak(), 2060000 * 4);
 }
 
 TEST(Parallel, CoversEveryIndexOnce) {

@@ -101,7 +101,7 @@ TEST_P(PlannedStep, HoldsWhatThePlanSays) {
   EXPECT_EQ(plan.gradients, memory.gradients);
   EXPECT_EQ(plan.optimizer, memory.optimizer);
   EXPECT_EQ(plan.workspace, memory.workspace);
-  EXPECT_GT(plan.workspace, int64_t{64} * 1024 * 4);  // Not just the smallest block.
+  EXPECT_GT(plan.workspace, int64_t{64} * 1024 * 4);
   EXPECT_EQ(plan.total,
             plan.parameters + plan.gradients + plan.optimizer + plan.workspace + plan.scratch);
 }
