@@ -21,7 +21,7 @@ usage: ./build.sh VERB [ARGUMENTS]
   test [FILTER]      run every test, or those whose test class or native suite contains FILTER
   test asan|tsan|debug [FILTER]   the native tests under that preset
   bench [NAME ARGS]  run every benchmark of the engine, or one with its own arguments: ./build.sh bench kernels
-  bench peers        a training step beside TorchSharp's and Hugging Face's: [--runs N] [--stage S] [--size tiny|small]
+  bench peers        a training step beside TorchSharp's and Hugging Face's: [--runs N] [--steps N] [--stage S] [--size tiny|small]
   bench load         loading a checkpoint beside one memcpy of the same bytes: [--model FOLDER]
   bench images       JPEG to pixels on one core, beside Pillow where $LLAVASHARP_PEER has it
   soak [KILLS STEPS] kill runs with SIGKILL at random moments, resume them, compare bytes (default 20 kills, 200 steps)
@@ -143,7 +143,10 @@ bench_peers() {
   verb_native release
   say "managed"
   dotnet build tests/bench -c Release -v q -nodeReuse:false >&2
-  dotnet run --project tests/bench -c Release --no-build -- check --size tiny >&2
+  local stage
+  for stage in pretrain lora full; do
+    dotnet run --project tests/bench -c Release --no-build -- check --size tiny --stage "$stage" >&2
+  done
   exec dotnet run --project tests/bench -c Release --no-build -- peers "$@"
 }
 

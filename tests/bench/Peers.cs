@@ -10,9 +10,9 @@ internal sealed class Peers(StepCase model, int runs, string folder)
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
     private readonly List<(string Stage, StepFigures Figures)> _all = [];
-    private readonly HashSet<string> _absent = [];
+    private readonly HashSet<(string Side, string Stage)> _absent = [];
 
-    /// <summary>Measures, prints the table, writes peers.json and peers.md.</summary>
+    /// <summary>Measures, prints the table, writes peers.json and peers.md, or peers-STAGE of one stage, after each side's turn.</summary>
     /// <returns>0; 1 when our own step did not run.</returns>
     public int Run(string[] stages)
     {
@@ -20,23 +20,25 @@ internal sealed class Peers(StepCase model, int runs, string folder)
         {
             foreach (string stage in stages)
             {
-                foreach (Side side in Side.All.Where(side => !_absent.Contains(side.Name)))
+                foreach (Side side in Side.All.Where(side => !_absent.Contains((side.Name, stage))))
                 {
                     Measure(side, model with { Stage = stage }, run);
+                    Keep(stages);
                 }
             }
         }
 
-        if (_all.Count == 0)
-        {
-            return 1;
-        }
+        Console.Write(Table(stages));
+        return stages.Any(stage => _absent.Contains(("llavasharp", stage))) ? 1 : 0;
+    }
 
-        string table = Table(stages);
-        Console.Write(table);
+    // What there is so far, so that a run which is stopped leaves it.
+    private void Keep(string[] stages)
+    {
         Directory.CreateDirectory(folder);
-        Write("peers.md", table);
-        Write("peers.json", JsonSerializer.Serialize(
+        string name = stages.Length == 1 ? $"peers-{stages[0]}" : "peers";
+        Write(name + ".md", Table(stages));
+        Write(name + ".json", JsonSerializer.Serialize(
             _all.Select(entry => new
             {
                 stage = entry.Stage,
@@ -50,7 +52,6 @@ internal sealed class Peers(StepCase model, int runs, string folder)
                 fraction_of_floor = double.IsNaN(entry.Figures.FloorFraction) ? (double?)null : entry.Figures.FloorFraction,
             }),
             Indented));
-        return _absent.Contains("llavasharp") ? 1 : 0;
     }
 
     private void Measure(Side side, StepCase @case, int run)
@@ -58,8 +59,8 @@ internal sealed class Peers(StepCase model, int runs, string folder)
         StepFigures? figures = side.Run(@case, out string failure);
         if (figures is null)
         {
-            _absent.Add(side.Name);
-            Console.Error.WriteLine($"{side.Name}: left out, it gave no figures: {failure}"
+            _absent.Add((side.Name, @case.Stage));
+            Console.Error.WriteLine($"{side.Name}, {@case.Stage}: left out, it gave no figures: {failure}"
                 + (side.Script is null ? "" : " (LLAVASHARP_PEER names the Python to use)"));
             return;
         }
@@ -98,8 +99,11 @@ internal sealed class Peers(StepCase model, int runs, string folder)
         return text.ToString();
     }
 
-    private static double Median(StepFigures[] figures, Func<StepFigures, double> value) =>
-        figures.Select(value).Order().ElementAt(figures.Length / 2);
+    private static double Median(StepFigures[] figures, Func<StepFigures, double> value)
+    {
+        double[] values = [.. figures.Select(value).Order()];
+        return (values[values.Length / 2] + values[(values.Length - 1) / 2]) / 2;
+    }
 
     private void Write(string name, string text)
     {

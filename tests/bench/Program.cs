@@ -37,7 +37,8 @@ static int Run(string verb, Dictionary<string, string> options)
             return agree ? 0 : 1;
         case "peers":
             string[] stages = options.ContainsKey("--stage") ? [@case.Stage] : StepCase.Stages;
-            return new Peers(@case, Number("--runs", 3), Text("--out", "artifacts/bench")).Run(stages);
+            // A step of the peers takes up to half a minute: two of them a turn.
+            return new Peers(@case with { Steps = Number("--steps", 2) }, Number("--runs", 3), Text("--out", "artifacts/bench")).Run(stages);
         default:
             throw new ArgumentException($"'{verb}' is not torchsharp, check or peers");
     }

@@ -9,6 +9,8 @@ namespace LlavaSharp.Bench;
 /// <param name="Script">What it reads from standard input; null when nothing.</param>
 internal sealed record Side(string Name, string[] Command, string? Script)
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(15);
+
     /// <summary>Ours, TorchSharp's and Hugging Face's.</summary>
     public static Side[] All =>
     [
@@ -19,7 +21,7 @@ internal sealed record Side(string Name, string[] Command, string? Script)
 
     private static string Peer => Environment.GetEnvironmentVariable("LLAVASHARP_PEER") is { Length: > 0 } peer ? peer : "python3";
 
-    /// <summary>Runs it.</summary>
+    /// <summary>Runs it; one that takes longer than a quarter of an hour is stopped.</summary>
     /// <param name="case">What to time.</param>
     /// <param name="failure">The last line it complained with, when it gave no figures.</param>
     public StepFigures? Run(StepCase @case, out string failure)
@@ -45,7 +47,13 @@ internal sealed record Side(string Name, string[] Command, string? Script)
             Task<string> output = process.StandardOutput.ReadToEndAsync();
             process.StandardInput.Write(Script is null ? "" : File.ReadAllText(Script));
             process.StandardInput.Close();
-            process.WaitForExit();
+            if (!process.WaitForExit(Patience))
+            {
+                process.Kill(entireProcessTree: true);
+                failure = $"stopped after {Patience.TotalMinutes:0} minutes";
+                return null;
+            }
+
             failure = complaints.Result.TrimEnd().Split('\n')[^1];
             return output.Result.Split('\n').Select(line => StepFigures.Parse(Name, line)).LastOrDefault(figures => figures is not null);
         }

@@ -8,7 +8,7 @@ namespace LlavaSharp.Bench;
 /// <param name="adapt">Whether linears of the decoder get an adapter.</param>
 internal sealed class TorchParts(Func<string, bool> trainable, bool adapt)
 {
-    /// <summary>Every parameter by the engine's name, adapters' not.</summary>
+    /// <summary>Every parameter by the engine's name.</summary>
     public Dictionary<string, Parameter> Parameters { get; } = [];
 
     public nn.Module<Tensor, Tensor> Linear(string name, long inputs, long outputs, bool bias)
@@ -20,7 +20,7 @@ internal sealed class TorchParts(Func<string, bool> trainable, bool adapt)
             Add(name + ".bias", linear.bias!);
         }
 
-        return adapt && name.StartsWith("layer.", StringComparison.Ordinal) ? new TorchLora(linear, inputs, outputs) : linear;
+        return adapt && name.StartsWith("layer.", StringComparison.Ordinal) ? new TorchLora(this, name, linear, inputs, outputs) : linear;
     }
 
     public LayerNorm LayerNorm(string name, long width, double epsilon)

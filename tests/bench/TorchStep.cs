@@ -56,6 +56,11 @@ internal static class TorchStep
         using DisposeScope scope = NewDisposeScope();
         using Engine engine = new();
         using Model ours = new(engine, @case.Config);
+        if (@case.Stage == "lora")
+        {
+            Adapt(ours);
+        }
+
         TorchParts parts = Parts(@case);
         using TorchLlava theirs = new(@case.Config, parts);
         theirs.eval();
@@ -65,10 +70,16 @@ internal static class TorchStep
             {
                 bool gain = row.Shape.Length == 1 && row.Name.EndsWith("weight", StringComparison.Ordinal);
                 ours.Fill(row.Name, Fill.Normal, gain ? 1 : 0, row.Shape.Length == 1 ? 0.1 : 0.05, 1);
-                if (parts.Parameters.TryGetValue(row.Name, out Parameter? parameter))
+                // The tower's last layer and its norm are not built there: nothing reads them.
+                if (parts.Parameters.Remove(row.Name, out Parameter? parameter))
                 {
                     parameter.copy_(tensor(ours.Read(row.Name), row.Shape).reshape(parameter.shape));
                 }
+            }
+
+            if (parts.Parameters.Count > 0)
+            {
+                throw new InvalidOperationException($"the engine has no {parts.Parameters.Keys.First()}");
             }
 
             PackedBatch batch = data.Packed();
@@ -95,8 +106,20 @@ internal static class TorchStep
         manual_seed(0);
     }
 
+    // The adapters of TorchLora, beside every linear of the decoder; their dropout rests where nothing is learned.
+    private static void Adapt(Model model)
+    {
+        LoraOptions options = new() { Rank = TorchLora.Rank, Alpha = TorchLora.Alpha };
+        foreach (ParameterInfo row in model.Parameters.Where(row => row.Name.EndsWith("_proj.weight", StringComparison.Ordinal)
+            && row.Name.StartsWith("layer.", StringComparison.Ordinal)).ToArray())
+        {
+            model.AttachLora(options, row.Name);
+        }
+    }
+
     private static TorchParts Parts(StepCase @case) => new(
         name => name.StartsWith("projector.", StringComparison.Ordinal)
+            || name.Contains(".lora_", StringComparison.Ordinal)
             || (@case.Stage == "full" && !name.StartsWith("vision.", StringComparison.Ordinal)),
         adapt: @case.Stage == "lora");
 
@@ -106,6 +129,7 @@ internal static class TorchStep
     private static double PeakMib()
     {
         string line = File.ReadLines("/proc/self/status").First(text => text.StartsWith("VmHWM:", StringComparison.Ordinal));
-        return double.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2], CultureInfo.InvariantCulture) / 1024;
+        // "VmHWM:", a tab, the kibibytes, "kB".
+        return double.Parse(line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1024;
     }
 }
