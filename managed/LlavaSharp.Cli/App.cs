@@ -49,7 +49,7 @@ internal static class App
         [
             DemoCommand.Create(shell), TrainCommand.Create(shell), GenerateCommand.Create(shell), MergeLoraCommand.Create(shell),
             ConvertCommand.Create(shell), CheckDataCommand.Create(shell), ShowSampleCommand.Create(shell), ParityCommand.Create(shell),
-            BenchCommand.Create(shell),
+            PlanCommand.Create(shell), BenchCommand.Create(shell),
         ];
 
     private static int Invoke(string[] arguments, Shell shell)

@@ -1,0 +1,144 @@
+using LlavaSharp.Interop;
+using LlavaSharp.Zero;
+
+namespace LlavaSharp.Tests.Zero;
+
+/// <summary>Walks a phase of a plan as an engine would, and fails at the first step that an engine could not carry out.</summary>
+internal sealed class PlanWalk(ZeroPlan plan, ZeroPhase phase)
+{
+    private enum Weights
+    {
+        Shard,
+        Coming,
+        Whole,
+    }
+
+    private enum Gradient
+    {
+        None,
+        Made,
+        Travelling,
+        Settled,
+    }
+
+    private readonly Dictionary<int, Weights> _weights =
+        plan.Units.ToDictionary(u => u.Index, u => plan.Divides(u) ? Weights.Shard : Weights.Whole);
+    private readonly Dictionary<int, Gradient> _gradients = plan.Units.ToDictionary(u => u.Index, _ => Gradient.None);
+    private readonly List<int> _forward = [], _backward = [], _updated = [];
+    private readonly Dictionary<int, int> _buckets = [];
+    private bool _normed;
+
+    public void Check()
+    {
+        foreach (var step in plan.Steps.Where(s => s.Phase == phase))
+        {
+            Step(step);
+            ZeroUnit[] live = [.. plan.Units.Where(u => plan.Divides(u) && u.Host == u.Index && _weights[u.Index] != Weights.Shard)];
+            Assert.True(live.Length <= plan.Options.Prefetch + 1, $"{live.Length} blocks at {step}");
+        }
+
+        Assert.All(plan.Units, u => Assert.Equal(plan.Divides(u) ? Weights.Shard : Weights.Whole, _weights[u.Index]));
+        ZeroUnit[] trained = [.. plan.Units.Where(u => u.Trainable && u.Elements > 0)];
+        ZeroUnit[] chain = [.. plan.Units.Where(u => u.Host == u.Index && u.Elements > 0)];
+        if (phase == ZeroPhase.Update)
+        {
+            Assert.True(_normed);
+            Assert.Equal(trained.Select(u => u.Index), _updated);
+            return;
+        }
+
+        Assert.Equal(chain.Select(u => u.Index), _forward);
+        var reduces = phase == ZeroPhase.Last || plan.Options.Stage >= 2;
+        Assert.All(trained, u => Assert.Equal(reduces ? Gradient.Settled : Gradient.Made, _gradients[u.Index]));
+
+        // As many bytes travel together as a bucket holds; only an exchange's last unit may take it past that.
+        foreach (var bucket in _buckets.GroupBy(b => b.Value, b => plan.Units[b.Key].Elements).Select(g => g.ToArray()))
+        {
+            Assert.True(bucket[..^1].Sum() < plan.Options.BucketElements);
+        }
+    }
+
+    private void Step(ZeroStep step)
+    {
+        Assert.Equal(step.Op is ZeroOp.Reduce or ZeroOp.Settle, step.Bucket >= 0);
+        switch (step.Op)
+        {
+            case ZeroOp.Gather:
+                Assert.Equal(Weights.Shard, _weights[step.Unit]);
+                _weights[step.Unit] = Weights.Coming;
+                break;
+            case ZeroOp.Wait:
+                Assert.Equal(Weights.Coming, _weights[step.Unit]);
+                _weights[step.Unit] = Weights.Whole;
+                break;
+            case ZeroOp.Release:
+                Assert.True(plan.Divides(plan.Units[step.Unit]));
+                Assert.Equal(Weights.Whole, _weights[step.Unit]);
+                _weights[step.Unit] = Weights.Shard;
+                break;
+            case ZeroOp.Forward or ZeroOp.Backward:
+                Compute(step);
+                break;
+            case ZeroOp.Reduce:
+                Assert.Equal(Gradient.Made, _gradients[step.Unit]);
+                _gradients[step.Unit] = Gradient.Travelling;
+                _buckets[step.Unit] = step.Bucket;
+                break;
+            case ZeroOp.Settle:
+                Assert.Equal(Gradient.Travelling, _gradients[step.Unit]);
+                Assert.Equal(_buckets[step.Unit], step.Bucket);
+                _gradients[step.Unit] = Gradient.Settled;
+                break;
+            default:
+                UpdateStep(step);
+                break;
+        }
+    }
+
+    private void Compute(ZeroStep step)
+    {
+        // What computes is whole, its adapters too; the embedding's backward scatters rows and needs no weights.
+        var unit = plan.Units[step.Unit];
+        var needsNone = step.Op == ZeroOp.Backward && unit.Kind == UnitKinds.Embed;
+        var block = plan.Units.Where(u => u.Host == step.Unit && u.Elements > 0).ToArray();
+        Assert.Equal(unit.Index, unit.Host);
+        Assert.All(block, u => Assert.True(needsNone || _weights[u.Index] == Weights.Whole, $"{u.Name} at {step}"));
+        if (step.Op == ZeroOp.Forward)
+        {
+            Assert.True(_forward.Count == 0 || _forward[^1] < step.Unit);
+            Assert.Empty(_backward);
+            _forward.Add(step.Unit);
+            return;
+        }
+
+        Assert.True(_backward.Count == 0 || _backward[^1] > step.Unit);
+        _backward.Add(step.Unit);
+        foreach (var u in block.Where(u => u.Trainable))
+        {
+            Assert.Equal(Gradient.None, _gradients[u.Index]);
+            _gradients[u.Index] = Gradient.Made;
+        }
+    }
+
+    private void UpdateStep(ZeroStep step)
+    {
+        Assert.Equal(ZeroPhase.Update, step.Phase);
+        switch (step.Op)
+        {
+            case ZeroOp.Norm:
+                Assert.Empty(_updated);
+                _normed = true;
+                break;
+            case ZeroOp.Update:
+                Assert.True(_normed);
+                _updated.Add(step.Unit);
+                break;
+            default:
+                Assert.Equal(ZeroOp.Publish, step.Op);
+                Assert.Equal(step.Unit, _updated[^1]);
+                Assert.True(plan.Options.Stage > 0 && !plan.Divides(plan.Units[step.Unit]));
+                _weights[step.Unit] = Weights.Coming;
+                break;
+        }
+    }
+}
