@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 MSBUILDDISABLENODEREUSE=1
-readonly build_packages=(g++ cmake ninja-build clang-14 libhwy-dev libgtest-dev libbenchmark-dev)
+readonly build_packages=(g++ cmake ninja-build clang-14 libhwy-dev libopenmpi-dev openmpi-bin libgloo-dev libgtest-dev libbenchmark-dev)
 readonly lint_packages=(clang-format-19 clang-tidy-19)
 readonly cli=managed/LlavaSharp.Cli
 readonly peer=${LLAVASHARP_PEER:-python3}

@@ -44,6 +44,9 @@ public enum EngineStatus
 
     /// <summary>A fault of the engine.</summary>
     Internal = 10,
+
+    /// <summary>A rank is missing, has failed or differs; the message names it.</summary>
+    Comm = 11,
 }
 
 /// <summary>How a tensor's elements are stored.</summary>
@@ -151,6 +154,9 @@ public enum Slot
 
     /// <summary>AdamW's v.</summary>
     SecondMoment = 2,
+
+    /// <summary>The parameter itself: of shards only.</summary>
+    Weight = 3,
 }
 
 /// <summary>How llv_model_parameter_fill draws values.</summary>
@@ -166,11 +172,97 @@ public enum Fill
     Uniform = 2,
 }
 
+/// <summary>What carries bytes between the ranks that train one model.</summary>
+public enum CommunicatorKind
+{
+    /// <summary>Threads of one process, which meet under `address`.</summary>
+    Local = 0,
+
+    /// <summary>Processes that mpirun or srun started.</summary>
+    Mpi = 1,
+
+    /// <summary>Processes over TCP; rank 0 listens on `address`, host:port.</summary>
+    Gloo = 2,
+
+    /// <summary>NVIDIA's library, for device memory.</summary>
+    Nccl = 3,
+
+    /// <summary>Habana's library, for device memory.</summary>
+    Hccl = 4,
+}
+
+/// <summary>When a step of a plan is done.</summary>
+public enum ZeroPhase
+{
+    /// <summary>In each micro-batch but an update's last.</summary>
+    Micro = 0,
+
+    /// <summary>In the last.</summary>
+    Last = 1,
+
+    /// <summary>In llv_trainer_step.</summary>
+    Update = 2,
+}
+
+/// <summary>What a step of a plan does. GATHER, REDUCE and PUBLISH begin what goes on beside the compute, in
+/// their order.</summary>
+public enum ZeroOp
+{
+    /// <summary>Begins to make a sharded unit's weights whole.</summary>
+    Gather = 0,
+
+    /// <summary>They are whole.</summary>
+    Wait = 1,
+
+    /// <summary>The unit's forward pass, its adapters' with it.</summary>
+    Forward = 2,
+
+    /// <summary>Its backward pass.</summary>
+    Backward = 3,
+
+    /// <summary>Whole weights are given back; the shard stays.</summary>
+    Release = 4,
+
+    /// <summary>Begins to add the ranks' gradients up, in rank order.</summary>
+    Reduce = 5,
+
+    /// <summary>They are added; what was whole is given back.</summary>
+    Settle = 6,
+
+    /// <summary>The norm over all ranks, and whether all numbers are finite.</summary>
+    Norm = 7,
+
+    /// <summary>Updates the unit, or this rank's shard.</summary>
+    Adamw = 8,
+
+    /// <summary>Begins to gather the updated weights.</summary>
+    Publish = 9,
+}
+
+/// <summary>What a fault switch does, for tests.</summary>
+public enum FaultKind
+{
+    /// <summary>LLV_FAULT_NONE.</summary>
+    None = 0,
+
+    /// <summary>The process is killed.</summary>
+    Kill = 1,
+
+    /// <summary>The rank's communication stands still.</summary>
+    Stall = 2,
+
+    /// <summary>The rank sends less than it should.</summary>
+    WrongSize = 3,
+
+    /// <summary>The rank's gradient holds a NaN.</summary>
+    Nan = 4,
+}
+
 /// <summary>What llavasharp.h declares: constants, structs and functions. Comments are the header's.</summary>
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "f50c0ed27d6e8368823e92c840c0db80ca195804f937d2ed59b52c3f409a94b8";
+    public const string HeaderHash = "7c8dbab4a37878d54d4944174ad7124239e4b93d8b59571f8362afe6be32b626";
 
     public const int AbiVersion = 1;
 
@@ -209,6 +301,12 @@ internal static unsafe partial class Native
         "llv_model_project_run",
         "llv_model_logits_run",
         "llv_model_loss_run",
+        "llv_communicator_options_init",
+        "llv_communicator_create",
+        "llv_communicator_release",
+        "llv_communicator_info_get",
+        "llv_communicator_gather",
+        "llv_communicator_stop",
         "llv_workload_init",
         "llv_plan_get",
         "llv_trainer_options_init",
@@ -222,6 +320,12 @@ internal static unsafe partial class Native
         "llv_trainer_slot_write",
         "llv_trainer_step_count_get",
         "llv_trainer_step_count_set",
+        "llv_zero_options_init",
+        "llv_trainer_create_sharded",
+        "llv_trainer_shard_get",
+        "llv_trainer_shard_read",
+        "llv_trainer_shard_write",
+        "llv_trainer_traffic_get",
         "llv_sampling_init",
         "llv_generator_create",
         "llv_generator_release",
@@ -313,6 +417,18 @@ internal static unsafe partial class Native
         ("Lora", "Seed", 24),
         ("Lora", "Rank", 32),
         ("Lora", "RankStabilized", 36),
+        ("CommunicatorOptions", "", 32),
+        ("CommunicatorOptions", "Size", 0),
+        ("CommunicatorOptions", "Kind", 8),
+        ("CommunicatorOptions", "Rank", 12),
+        ("CommunicatorOptions", "World", 16),
+        ("CommunicatorOptions", "TimeoutMs", 20),
+        ("CommunicatorOptions", "Address", 24),
+        ("CommunicatorInfo", "", 16),
+        ("CommunicatorInfo", "Kind", 0),
+        ("CommunicatorInfo", "Rank", 4),
+        ("CommunicatorInfo", "World", 8),
+        ("CommunicatorInfo", "TimeoutMs", 12),
         ("TrainerOptions", "", 40),
         ("TrainerOptions", "Size", 0),
         ("TrainerOptions", "Beta1", 8),
@@ -343,6 +459,29 @@ internal static unsafe partial class Native
         ("Loss", "", 16),
         ("Loss", "Sum", 0),
         ("Loss", "Tokens", 8),
+        ("ZeroStep", "", 16),
+        ("ZeroStep", "Phase", 0),
+        ("ZeroStep", "Op", 4),
+        ("ZeroStep", "Unit", 8),
+        ("ZeroStep", "Reserved", 12),
+        ("ZeroOptions", "", 48),
+        ("ZeroOptions", "Size", 0),
+        ("ZeroOptions", "Stage", 8),
+        ("ZeroOptions", "Accumulation", 12),
+        ("ZeroOptions", "ReduceBucket", 16),
+        ("ZeroOptions", "DelayUs", 24),
+        ("ZeroOptions", "Fault", 32),
+        ("ZeroOptions", "FaultRank", 36),
+        ("ZeroOptions", "FaultStep", 40),
+        ("Shard", "", 24),
+        ("Shard", "Begin", 0),
+        ("Shard", "Count", 8),
+        ("Shard", "Whole", 16),
+        ("Traffic", "", 32),
+        ("Traffic", "Exchanges", 0),
+        ("Traffic", "Bytes", 8),
+        ("Traffic", "BusySeconds", 16),
+        ("Traffic", "ExposedSeconds", 24),
         ("Sampling", "", 40),
         ("Sampling", "Size", 0),
         ("Sampling", "Temperature", 8),
@@ -617,6 +756,46 @@ internal static unsafe partial class Native
         public int RankStabilized;
     }
 
+    /// <summary>How ranks meet.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct CommunicatorOptions
+    {
+        /// <summary>sizeof(llv_communicator_options).</summary>
+        public long Size;
+
+        /// <summary>llv_communicator_kind. Default LLV_COMMUNICATOR_LOCAL.</summary>
+        public int Kind;
+
+        /// <summary>0 … world-1; -1 with MPI: as MPI says. Default -1.</summary>
+        public int Rank;
+
+        /// <summary>Ranks; -1 with MPI: as MPI says. Default -1.</summary>
+        public int World;
+
+        /// <summary>How long a rank waits for another. Default 300000.</summary>
+        public int TimeoutMs;
+
+        /// <summary>LOCAL: a name. GLOO: host:port of rank 0. Else not read. Default "".</summary>
+        public byte* Address;
+    }
+
+    /// <summary>Which rank this is.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct CommunicatorInfo
+    {
+        /// <summary>llv_communicator_kind.</summary>
+        public int Kind;
+
+        /// <summary>0 … world-1.</summary>
+        public int Rank;
+
+        /// <summary>Ranks.</summary>
+        public int World;
+
+        /// <summary>As chosen.</summary>
+        public int TimeoutMs;
+    }
+
     /// <summary>AdamW's fixed options (Loshchilov and Hutter 2019, as torch.optim.AdamW), and what is
     /// kept.</summary>
     [StructLayout(LayoutKind.Sequential)]
@@ -718,6 +897,83 @@ internal static unsafe partial class Native
 
         /// <summary>Labels other than LLV_IGNORE_LABEL, first tokens of samples excepted.</summary>
         public long Tokens;
+    }
+
+    /// <summary>One step of a plan.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct ZeroStep
+    {
+        /// <summary>llv_zero_phase.</summary>
+        public int Phase;
+
+        /// <summary>llv_zero_op.</summary>
+        public int Op;
+
+        /// <summary>Index of the unit; 0 for NORM.</summary>
+        public int Unit;
+
+        /// <summary>0.</summary>
+        public int Reserved;
+    }
+
+    /// <summary>How training is sharded (Rajbhandari et al. 2020).</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct ZeroOptions
+    {
+        /// <summary>sizeof(llv_zero_options).</summary>
+        public long Size;
+
+        /// <summary>0 … 3. Default 0.</summary>
+        public int Stage;
+
+        /// <summary>Micro-batches an update, on every rank. Default 1.</summary>
+        public int Accumulation;
+
+        /// <summary>Floats that are reduced at a time: bounds memory. Default 2^24.</summary>
+        public long ReduceBucket;
+
+        /// <summary>Added to each exchange, to measure overlap with. Default 0.</summary>
+        public long DelayUs;
+
+        /// <summary>llv_fault_kind. Default LLV_FAULT_NONE.</summary>
+        public int Fault;
+
+        /// <summary>Whose. Default 0.</summary>
+        public int FaultRank;
+
+        /// <summary>In which update, from 0. Default 0.</summary>
+        public long FaultStep;
+    }
+
+    /// <summary>A rank's part of a unit, which is a flat run of floats in the table's order.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct Shard
+    {
+        /// <summary>First float of the unit.</summary>
+        public long Begin;
+
+        /// <summary>Floats, maybe none.</summary>
+        public long Count;
+
+        /// <summary>Floats of the unit.</summary>
+        public long Whole;
+    }
+
+    /// <summary>What communication took, since the trainer was made.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct Traffic
+    {
+        /// <summary>Transfers between ranks.</summary>
+        public long Exchanges;
+
+        /// <summary>Sent by this rank.</summary>
+        public long Bytes;
+
+        /// <summary>That transfers lasted, waiting for other ranks included.</summary>
+        public double BusySeconds;
+
+        /// <summary>That compute waited for them.</summary>
+        public double ExposedSeconds;
     }
 
     /// <summary>How tokens are drawn.</summary>
@@ -946,6 +1202,51 @@ internal static unsafe partial class Native
         long* outTokens,
         long tokensCount);
 
+    /// <summary>Fills in the defaults. Any thread.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_communicator_options_init")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus CommunicatorOptionsInit(out CommunicatorOptions outOptions);
+
+    /// <summary>Meets the other ranks: returns once all have come. LLV_UNSUPPORTED: this build or machine does
+    /// not have the kind. LLV_COMM: a rank did not come. One thread at a time uses a communicator, and no thread
+    /// while a trainer's call that uses it runs; a trainer keeps it alive. Any thread.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_communicator_create")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus CommunicatorCreate(
+        in CommunicatorOptions options,
+        out CommunicatorHandle outCommunicator);
+
+    /// <summary>Gives back a communicator; null is harmless. The process leaves the job in peace: a process that
+    /// ends without it takes the others along. Any thread.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_communicator_release")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial void CommunicatorRelease(nint communicator);
+
+    /// <summary>Says which rank this is. Any thread.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_communicator_info_get")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus CommunicatorInfoGet(
+        CommunicatorHandle communicator,
+        out CommunicatorInfo outInfo);
+
+    /// <summary>Each rank's bytes, in rank order, to every rank: out_all is world times `bytes_count` long, which
+    /// is the same on all. `purpose` is for messages. Any thread.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_communicator_gather", StringMarshalling = StringMarshalling.Utf8)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus CommunicatorGather(
+        CommunicatorHandle communicator,
+        string purpose,
+        byte* bytes,
+        long bytesCount,
+        byte* outAll,
+        long allCount);
+
+    /// <summary>Ends the job for all ranks: threads get LLV_COMM with the reason, processes end with `code`, this
+    /// one included where the transport does so. Any thread.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_communicator_stop", StringMarshalling = StringMarshalling.Utf8)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus CommunicatorStop(CommunicatorHandle communicator, int code, string reason);
+
     /// <summary>Fills in zeros, and one thread. Any thread.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_workload_init")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
@@ -1039,6 +1340,60 @@ internal static unsafe partial class Native
     [LibraryImport("llavasharp", EntryPoint = "llv_trainer_step_count_set")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus TrainerStepCountSet(TrainerHandle trainer, long steps);
+
+    /// <summary>Fills in the defaults. Any thread.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_zero_options_init")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus ZeroOptionsInit(out ZeroOptions outOptions);
+
+    /// <summary>Makes a trainer that follows a plan together with the communicator's other ranks. Stage 1 shards
+    /// optimizer state, 2 gradients too, 3 the weights of embedding, layers, head and adapters as well: those are
+    /// then read and written with llv_trainer_shard_*. LLV_INVALID: the plan has a fault; the message has the
+    /// index of the step. Under sharding: - llv_trainer_accumulate: a loss that is not finite is no error;
+    /// llv_trainer_step tells every rank (LLV_NUMERIC). - llv_trainer_step takes exactly `accumulation`
+    /// micro-batches. Its norm is that of all ranks. - Every rank makes the same calls. LLV_COMM ends the job: no
+    /// call works after it.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_trainer_create_sharded")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus TrainerCreateSharded(
+        ModelHandle model,
+        in TrainerOptions options,
+        CommunicatorHandle communicator,
+        in ZeroOptions zero,
+        ZeroStep* steps,
+        long stepsCount,
+        out TrainerHandle outTrainer);
+
+    /// <summary>Which part of a unit this rank holds of a slot (llv_slot). Without sharding: all of it.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_trainer_shard_get")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus TrainerShardGet(TrainerHandle trainer, int slot, int unit, out Shard outShard);
+
+    /// <summary>Copies this rank's part out. Of LLV_SLOT_WEIGHT: its part where weights are whole, too.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_trainer_shard_read")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus TrainerShardRead(
+        TrainerHandle trainer,
+        int slot,
+        int unit,
+        float* outValues,
+        long valuesCount);
+
+    /// <summary>Copies this rank's part in. Where weights are whole, every rank writes them all with
+    /// llv_model_parameter_write instead: LLV_STATE.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_trainer_shard_write")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus TrainerShardWrite(
+        TrainerHandle trainer,
+        int slot,
+        int unit,
+        float* values,
+        long valuesCount);
+
+    /// <summary>Reads what communication took.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_trainer_traffic_get")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus TrainerTrafficGet(TrainerHandle trainer, out Traffic outTraffic);
 
     /// <summary>Fills in the defaults. Any thread.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_sampling_init")]
@@ -1150,6 +1505,26 @@ internal sealed class GeneratorHandle : SafeHandle
     protected override bool ReleaseHandle()
     {
         Native.GeneratorRelease(handle);
+        return true;
+    }
+}
+
+/// <summary>Owns a llv_communicator; released once, on any thread and in any order.</summary>
+internal sealed class CommunicatorHandle : SafeHandle
+{
+    /// <summary>Creates a handle that owns nothing yet; a call fills it.</summary>
+    public CommunicatorHandle()
+        : base(0, ownsHandle: true)
+    {
+    }
+
+    /// <inheritdoc/>
+    public override bool IsInvalid => handle == 0;
+
+    /// <inheritdoc/>
+    protected override bool ReleaseHandle()
+    {
+        Native.CommunicatorRelease(handle);
         return true;
     }
 }

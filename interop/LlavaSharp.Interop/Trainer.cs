@@ -11,14 +11,50 @@ public sealed unsafe class Trainer : IDisposable
     /// <param name="options">AdamW's options; null is their defaults.</param>
     public Trainer(Model model, TrainerOptions? options = null)
     {
-        options ??= new TrainerOptions();
-        Native.TrainerOptionsInit(out Native.TrainerOptions native).ThrowIfFailed();
-        native.Beta1 = options.Beta1;
-        native.Beta2 = options.Beta2;
-        native.Eps = options.Epsilon;
-        native.RecomputeLayers = options.RecomputeLayers;
+        Native.TrainerOptions native = (options ?? new TrainerOptions()).ToNative();
         Native.TrainerCreate(model.Handle, in native, out _handle).ThrowIfFailed();
         _model = model;
+    }
+
+    /// <summary>Makes a trainer that follows a plan together with the other ranks, which all make the same calls.</summary>
+    /// <param name="model">What is trained. In stage 3 its decoder's weights are in shards from now on.</param>
+    /// <param name="options">AdamW's options; null is their defaults.</param>
+    /// <param name="communicator">The ranks; the trainer keeps it alive.</param>
+    /// <param name="zero">How training is sharded.</param>
+    /// <param name="plan">What is gathered, computed, reduced and updated, in which order: the same on every rank.</param>
+    /// <exception cref="EngineException">
+    /// <see cref="EngineStatus.Invalid"/>: the plan has a fault; the message has the index of the step.
+    /// </exception>
+    public Trainer(
+        Model model, TrainerOptions? options, Communicator communicator, ZeroOptions zero, ReadOnlySpan<ZeroStep> plan)
+    {
+        Native.TrainerOptions native = (options ?? new TrainerOptions()).ToNative();
+        Native.ZeroOptions sharding = zero.ToNative();
+        Native.ZeroStep[] steps = new Native.ZeroStep[plan.Length];
+        for (int index = 0; index < plan.Length; index++)
+        {
+            steps[index] = new() { Phase = (int)plan[index].Phase, Op = (int)plan[index].Op, Unit = plan[index].Unit };
+        }
+        fixed (Native.ZeroStep* pointer = steps)
+        {
+            Native.TrainerCreateSharded(
+                model.Handle, in native, communicator.Handle, in sharding, pointer, steps.Length, out _handle).ThrowIfFailed();
+        }
+        _model = model;
+    }
+
+    /// <summary>What communication took.</summary>
+    public TrafficStatistics Traffic
+    {
+        get
+        {
+            Native.TrainerTrafficGet(_handle, out Native.Traffic traffic).ThrowIfFailed();
+            return new TrafficStatistics(
+                traffic.Exchanges,
+                traffic.Bytes,
+                TimeSpan.FromSeconds(traffic.BusySeconds),
+                TimeSpan.FromSeconds(traffic.ExposedSeconds));
+        }
     }
 
     /// <summary>Updates done so far: AdamW's t. Setting it continues an earlier run.</summary>
@@ -111,6 +147,42 @@ public sealed unsafe class Trainer : IDisposable
         fixed (float* pointer = values)
         {
             Native.TrainerSlotWrite(_handle, (int)slot, name, pointer, values.Length).ThrowIfFailed();
+        }
+    }
+
+    /// <summary>Which part of a unit this rank holds of a slot; without sharding, all of it.</summary>
+    /// <param name="slot">Which one; <see cref="Slot.Weight"/> also of frozen units.</param>
+    /// <param name="unit">Index of the unit (<see cref="ParameterInfo.Unit"/>).</param>
+    public ShardInfo Shard(Slot slot, int unit)
+    {
+        Native.TrainerShardGet(_handle, (int)slot, unit, out Native.Shard shard).ThrowIfFailed();
+        return new ShardInfo(shard.Begin, shard.Count, shard.Whole);
+    }
+
+    /// <summary>Copies this rank's part of a unit's slot out.</summary>
+    /// <param name="slot">Which one.</param>
+    /// <param name="unit">Index of the unit.</param>
+    /// <param name="values">As long as <see cref="Shard"/> says.</param>
+    public void ReadShard(Slot slot, int unit, Span<float> values)
+    {
+        fixed (float* pointer = values)
+        {
+            Native.TrainerShardRead(_handle, (int)slot, unit, pointer, values.Length).ThrowIfFailed();
+        }
+    }
+
+    /// <summary>Copies this rank's part of a unit's slot in, to continue an earlier run bit by bit.</summary>
+    /// <param name="slot">Which one.</param>
+    /// <param name="unit">Index of the unit.</param>
+    /// <param name="values">As long as <see cref="Shard"/> says.</param>
+    /// <exception cref="EngineException">
+    /// <see cref="EngineStatus.State"/>: weights that every rank holds whole are written with <see cref="Model.Write"/>.
+    /// </exception>
+    public void WriteShard(Slot slot, int unit, ReadOnlySpan<float> values)
+    {
+        fixed (float* pointer = values)
+        {
+            Native.TrainerShardWrite(_handle, (int)slot, unit, pointer, values.Length).ThrowIfFailed();
         }
     }
 

@@ -16,4 +16,14 @@ public sealed record TrainerOptions
     /// The first so many decoder layers keep only their input for backward, and run again: the same bits in less memory.
     /// </summary>
     public int RecomputeLayers { get; init; }
+
+    internal Native.TrainerOptions ToNative()
+    {
+        Native.TrainerOptionsInit(out Native.TrainerOptions native).ThrowIfFailed();
+        native.Beta1 = Beta1;
+        native.Beta2 = Beta2;
+        native.Eps = Epsilon;
+        native.RecomputeLayers = RecomputeLayers;
+        return native;
+    }
 }

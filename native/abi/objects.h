@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "model/engine.h"
 #include "model/generator/generator.h"
 #include "model/llava.h"
+#include "train/communicator.h"
 #include "train/trainer.h"
 
 namespace llavasharp::abi {
@@ -31,9 +34,25 @@ struct ModelObject {
   bool has_trainer = false;
 };
 
+struct CommunicatorObject {
+  Alive alive;
+  int32_t kind = 0;
+  std::mutex mutex;  // Held by whoever gathers.
+  int64_t gathers = 0;
+  std::shared_ptr<train::Communicator> communicator;
+};
+
 struct TrainerObject {
   TrainerObject(std::shared_ptr<ModelObject> parent, const train::AdamWOptions& options)
       : model(std::move(parent)), trainer(model->model, options) {
+    model->has_trainer = true;
+  }
+  TrainerObject(std::shared_ptr<ModelObject> parent, const train::AdamWOptions& options,
+                const train::ZeroOptions& zero, std::shared_ptr<CommunicatorObject> ranks,
+                std::span<const llv_zero_step> steps)
+      : model(std::move(parent)),
+        communicator(std::move(ranks)),
+        trainer(model->model, options, zero, communicator->communicator, steps) {
     model->has_trainer = true;
   }
   ~TrainerObject() { model->has_trainer = false; }
@@ -44,6 +63,7 @@ struct TrainerObject {
 
   Alive alive;
   std::shared_ptr<ModelObject> model;
+  std::shared_ptr<CommunicatorObject> communicator;  // Null for a single process.
   train::Trainer trainer;
   std::vector<train::Group> groups;  // Of the last step: kept, so that a step allocates nothing.
 };
@@ -72,6 +92,9 @@ struct llv_trainer : llavasharp::abi::Handle {
   explicit llv_trainer(std::shared_ptr<llavasharp::abi::TrainerObject> owned)
       : object(std::move(owned)) {}
   std::shared_ptr<llavasharp::abi::TrainerObject> object;
+};
+struct llv_communicator {
+  std::shared_ptr<llavasharp::abi::CommunicatorObject> object;
 };
 struct llv_generator : llavasharp::abi::Handle {
   explicit llv_generator(std::shared_ptr<llavasharp::abi::GeneratorObject> owned)

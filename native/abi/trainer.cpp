@@ -3,23 +3,12 @@
 #include "abi/checks.h"
 #include "abi/guard.h"
 #include "abi/objects.h"
+#include "abi/options.h"
 #include "include/llavasharp.h"
 
 namespace abi = llavasharp::abi;
 namespace core = llavasharp::core;
 namespace train = llavasharp::train;
-
-namespace {
-
-train::Slot slot_of(int32_t slot) {
-  if (slot < LLV_SLOT_GRADIENT || slot > LLV_SLOT_SECOND_MOMENT) {
-    core::fail(LLV_INVALID, "slot is %d: must be %d to %d", slot, LLV_SLOT_GRADIENT,
-               LLV_SLOT_SECOND_MOMENT);
-  }
-  return static_cast<train::Slot>(slot);
-}
-
-}  // namespace
 
 llv_status llv_trainer_options_init(llv_trainer_options* out_options) {
   return abi::guard([&] {
@@ -40,19 +29,9 @@ llv_status llv_trainer_create(llv_model* model, const llv_trainer_options* optio
     const auto inside = abi::enter(model, "model");
     abi::require_options(options, "options");
     abi::require(out_trainer, "out_trainer");
-    if (inside->has_trainer) {
-      core::fail(LLV_STATE, "the model has a trainer already: release it first");
-    }
-    if (options->recompute_layers < 0) {
-      core::fail(LLV_INVALID, "recompute_layers is %d: must not be negative",
-                 options->recompute_layers);
-    }
-    const train::AdamWOptions adamw{
-        .beta1 = options->beta1,
-        .beta2 = options->beta2,
-        .eps = options->eps,
-        .recompute_layers = static_cast<size_t>(options->recompute_layers)};
-    *out_trainer = new llv_trainer(std::make_shared<abi::TrainerObject>(inside.share(), adamw));
+    abi::require_no_trainer(*inside.share());
+    *out_trainer = new llv_trainer(
+        std::make_shared<abi::TrainerObject>(inside.share(), abi::adamw_of(*options)));
   });
 }
 
@@ -105,7 +84,7 @@ llv_status llv_trainer_slot_read(llv_trainer* trainer, int32_t slot, const char*
   return abi::guard([&] {
     const auto inside = abi::enter(trainer, "trainer");
     abi::require(name, "name");
-    inside->trainer.read_slot(slot_of(slot), name,
+    inside->trainer.read_slot(abi::slot_of(slot, LLV_SLOT_SECOND_MOMENT), name,
                               abi::span_of(out_values, values_count, "values"));
   });
 }
@@ -115,7 +94,8 @@ llv_status llv_trainer_slot_write(llv_trainer* trainer, int32_t slot, const char
   return abi::guard([&] {
     const auto inside = abi::enter(trainer, "trainer");
     abi::require(name, "name");
-    inside->trainer.write_slot(slot_of(slot), name, abi::span_of(values, values_count, "values"));
+    inside->trainer.write_slot(abi::slot_of(slot, LLV_SLOT_SECOND_MOMENT), name,
+                               abi::span_of(values, values_count, "values"));
   });
 }
 

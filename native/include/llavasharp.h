@@ -50,7 +50,8 @@ enum llv_status_code {
   LLV_DEVICE = 7,        /**< libtorch or the device failed. */
   LLV_NUMERIC = 8,       /**< A loss or gradient is NaN or infinite; nothing was updated. */
   LLV_CANCELLED = 9,     /**< A callback asked to stop. */
-  LLV_INTERNAL = 10      /**< A fault of the engine. */
+  LLV_INTERNAL = 10,     /**< A fault of the engine. */
+  LLV_COMM = 11          /**< A rank is missing, has failed or differs; the message names it. */
 };
 
 /** One of llv_status_code. */
@@ -81,9 +82,10 @@ enum llv_unit_kind {
 
 /** What is stored beside a trainable parameter. */
 enum llv_slot {
-  LLV_SLOT_GRADIENT = 0,     /**< The accumulated gradient. */
-  LLV_SLOT_FIRST_MOMENT = 1, /**< AdamW's m. */
-  LLV_SLOT_SECOND_MOMENT = 2 /**< AdamW's v. */
+  LLV_SLOT_GRADIENT = 0,      /**< The accumulated gradient. */
+  LLV_SLOT_FIRST_MOMENT = 1,  /**< AdamW's m. */
+  LLV_SLOT_SECOND_MOMENT = 2, /**< AdamW's v. */
+  LLV_SLOT_WEIGHT = 3         /**< The parameter itself: of shards only. */
 };
 
 /** How llv_model_parameter_fill draws values. */
@@ -93,6 +95,7 @@ typedef struct llv_engine llv_engine;
 typedef struct llv_model llv_model;
 typedef struct llv_trainer llv_trainer;
 typedef struct llv_generator llv_generator;
+typedef struct llv_communicator llv_communicator;
 
 /** Receives a log line. Process-wide; may be called on any thread. */
 typedef void (*llv_log_fn)(int32_t level, const char* message, void* user);
@@ -327,6 +330,63 @@ LLV_API llv_status llv_model_loss_run(llv_model* model, const llv_batch* batch, 
                                       int64_t loss_count, int64_t* out_tokens,
                                       int64_t tokens_count);
 
+/* ---- communicator ---- */
+
+/** What carries bytes between the ranks that train one model. */
+enum llv_communicator_kind {
+  LLV_COMMUNICATOR_LOCAL = 0, /**< Threads of one process, which meet under `address`. */
+  LLV_COMMUNICATOR_MPI = 1,   /**< Processes that mpirun or srun started. */
+  LLV_COMMUNICATOR_GLOO = 2,  /**< Processes over TCP; rank 0 listens on `address`, host:port. */
+  LLV_COMMUNICATOR_NCCL = 3,  /**< NVIDIA's library, for device memory. */
+  LLV_COMMUNICATOR_HCCL = 4   /**< Habana's library, for device memory. */
+};
+
+/** How ranks meet. */
+typedef struct llv_communicator_options {
+  int64_t size;        /**< sizeof(llv_communicator_options). */
+  int32_t kind;        /**< llv_communicator_kind. Default LLV_COMMUNICATOR_LOCAL. */
+  int32_t rank;        /**< 0 … world-1; -1 with MPI: as MPI says. Default -1. */
+  int32_t world;       /**< Ranks; -1 with MPI: as MPI says. Default -1. */
+  int32_t timeout_ms;  /**< How long a rank waits for another. Default 300000. */
+  const char* address; /**< LOCAL: a name. GLOO: host:port of rank 0. Else not read. Default "". */
+} llv_communicator_options;
+
+/** Which rank this is. */
+typedef struct llv_communicator_info {
+  int32_t kind;       /**< llv_communicator_kind. */
+  int32_t rank;       /**< 0 … world-1. */
+  int32_t world;      /**< Ranks. */
+  int32_t timeout_ms; /**< As chosen. */
+} llv_communicator_info;
+
+/** Fills in the defaults. @thread any */
+LLV_API llv_status llv_communicator_options_init(llv_communicator_options* out_options);
+
+/** Meets the other ranks: returns once all have come. LLV_UNSUPPORTED: this build or machine does
+ * not have the kind. LLV_COMM: a rank did not come. One thread at a time uses a communicator, and
+ * no thread while a trainer's call that uses it runs; a trainer keeps it alive. @thread any */
+LLV_API llv_status llv_communicator_create(const llv_communicator_options* options,
+                                           llv_communicator** out_communicator);
+
+/** Gives back a communicator; null is harmless. The process leaves the job in peace: a process
+ * that ends without it takes the others along. @thread any */
+LLV_API void llv_communicator_release(llv_communicator* communicator);
+
+/** Says which rank this is. @thread any */
+LLV_API llv_status llv_communicator_info_get(llv_communicator* communicator,
+                                             llv_communicator_info* out_info);
+
+/** Each rank's bytes, in rank order, to every rank: out_all is world times `bytes_count` long,
+ * which is the same on all. `purpose` is for messages. @thread any */
+LLV_API llv_status llv_communicator_gather(llv_communicator* communicator, const char* purpose,
+                                           const uint8_t* bytes, int64_t bytes_count,
+                                           uint8_t* out_all, int64_t all_count);
+
+/** Ends the job for all ranks: threads get LLV_COMM with the reason, processes end with `code`,
+ * this one included where the transport does so. @thread any */
+LLV_API llv_status llv_communicator_stop(llv_communicator* communicator, int32_t code,
+                                         const char* reason);
+
 /* ---- trainer ---- */
 
 /** AdamW's fixed options (Loshchilov and Hutter 2019, as torch.optim.AdamW), and what is kept. */
@@ -426,6 +486,107 @@ LLV_API llv_status llv_trainer_slot_write(llv_trainer* trainer, int32_t slot, co
 LLV_API llv_status llv_trainer_step_count_get(llv_trainer* trainer, int64_t* out_steps);
 /** Sets AdamW's t, to continue an earlier run. */
 LLV_API llv_status llv_trainer_step_count_set(llv_trainer* trainer, int64_t steps);
+
+/* ---- sharded training ---- */
+
+/** When a step of a plan is done. */
+enum llv_zero_phase {
+  LLV_ZERO_MICRO = 0, /**< In each micro-batch but an update's last. */
+  LLV_ZERO_LAST = 1,  /**< In the last. */
+  LLV_ZERO_UPDATE = 2 /**< In llv_trainer_step. */
+};
+
+/** What a step of a plan does. GATHER, REDUCE and PUBLISH begin what goes on beside the compute,
+ * in their order. */
+enum llv_zero_op {
+  LLV_ZERO_GATHER = 0,   /**< Begins to make a sharded unit's weights whole. */
+  LLV_ZERO_WAIT = 1,     /**< They are whole. */
+  LLV_ZERO_FORWARD = 2,  /**< The unit's forward pass, its adapters' with it. */
+  LLV_ZERO_BACKWARD = 3, /**< Its backward pass. */
+  LLV_ZERO_RELEASE = 4,  /**< Whole weights are given back; the shard stays. */
+  LLV_ZERO_REDUCE = 5,   /**< Begins to add the ranks' gradients up, in rank order. */
+  LLV_ZERO_SETTLE = 6,   /**< They are added; what was whole is given back. */
+  LLV_ZERO_NORM = 7,     /**< The norm over all ranks, and whether all numbers are finite. */
+  LLV_ZERO_ADAMW = 8,    /**< Updates the unit, or this rank's shard. */
+  LLV_ZERO_PUBLISH = 9   /**< Begins to gather the updated weights. */
+};
+
+/** What a fault switch does, for tests. */
+enum llv_fault_kind {
+  LLV_FAULT_NONE = 0,
+  LLV_FAULT_KILL = 1,       /**< The process is killed. */
+  LLV_FAULT_STALL = 2,      /**< The rank's communication stands still. */
+  LLV_FAULT_WRONG_SIZE = 3, /**< The rank sends less than it should. */
+  LLV_FAULT_NAN = 4         /**< The rank's gradient holds a NaN. */
+};
+
+/** One step of a plan. */
+typedef struct llv_zero_step {
+  int32_t phase;    /**< llv_zero_phase. */
+  int32_t op;       /**< llv_zero_op. */
+  int32_t unit;     /**< Index of the unit; 0 for NORM. */
+  int32_t reserved; /**< 0. */
+} llv_zero_step;
+
+/** How training is sharded (Rajbhandari et al. 2020). */
+typedef struct llv_zero_options {
+  int64_t size;          /**< sizeof(llv_zero_options). */
+  int32_t stage;         /**< 0 … 3. Default 0. */
+  int32_t accumulation;  /**< Micro-batches an update, on every rank. Default 1. */
+  int64_t reduce_bucket; /**< Floats that are reduced at a time: bounds memory. Default 2^24. */
+  int64_t delay_us;      /**< Added to each exchange, to measure overlap with. Default 0. */
+  int32_t fault;         /**< llv_fault_kind. Default LLV_FAULT_NONE. */
+  int32_t fault_rank;    /**< Whose. Default 0. */
+  int64_t fault_step;    /**< In which update, from 0. Default 0. */
+} llv_zero_options;
+
+/** A rank's part of a unit, which is a flat run of floats in the table's order. */
+typedef struct llv_shard {
+  int64_t begin; /**< First float of the unit. */
+  int64_t count; /**< Floats, maybe none. */
+  int64_t whole; /**< Floats of the unit. */
+} llv_shard;
+
+/** What communication took, since the trainer was made. */
+typedef struct llv_traffic {
+  int64_t exchanges;      /**< Transfers between ranks. */
+  int64_t bytes;          /**< Sent by this rank. */
+  double busy_seconds;    /**< That transfers lasted, waiting for other ranks included. */
+  double exposed_seconds; /**< That compute waited for them. */
+} llv_traffic;
+
+/** Fills in the defaults. @thread any */
+LLV_API llv_status llv_zero_options_init(llv_zero_options* out_options);
+
+/** Makes a trainer that follows a plan together with the communicator's other ranks. Stage 1 shards
+ * optimizer state, 2 gradients too, 3 the weights of embedding, layers, head and adapters as well:
+ * those are then read and written with llv_trainer_shard_*. LLV_INVALID: the plan has a fault; the
+ * message has the index of the step. Under sharding:
+ *  - llv_trainer_accumulate: a loss that is not finite is no error; llv_trainer_step tells every
+ *    rank (LLV_NUMERIC).
+ *  - llv_trainer_step takes exactly `accumulation` micro-batches. Its norm is that of all ranks.
+ *  - Every rank makes the same calls. LLV_COMM ends the job: no call works after it. */
+LLV_API llv_status llv_trainer_create_sharded(llv_model* model, const llv_trainer_options* options,
+                                              llv_communicator* communicator,
+                                              const llv_zero_options* zero,
+                                              const llv_zero_step* steps, int64_t steps_count,
+                                              llv_trainer** out_trainer);
+
+/** Which part of a unit this rank holds of a slot (llv_slot). Without sharding: all of it. */
+LLV_API llv_status llv_trainer_shard_get(llv_trainer* trainer, int32_t slot, int32_t unit,
+                                         llv_shard* out_shard);
+
+/** Copies this rank's part out. Of LLV_SLOT_WEIGHT: its part where weights are whole, too. */
+LLV_API llv_status llv_trainer_shard_read(llv_trainer* trainer, int32_t slot, int32_t unit,
+                                          float* out_values, int64_t values_count);
+
+/** Copies this rank's part in. Where weights are whole, every rank writes them all with
+ * llv_model_parameter_write instead: LLV_STATE. */
+LLV_API llv_status llv_trainer_shard_write(llv_trainer* trainer, int32_t slot, int32_t unit,
+                                           const float* values, int64_t values_count);
+
+/** Reads what communication took. */
+LLV_API llv_status llv_trainer_traffic_get(llv_trainer* trainer, llv_traffic* out_traffic);
 
 /* ---- generator ---- */
 

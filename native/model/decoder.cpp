@@ -15,6 +15,12 @@ layers::AttentionConfig attention_config(const Config& config) {
           .rope_frequencies = config.rope_frequencies()};
 }
 
+void reach(const DecoderRun& run, Pass pass, size_t layer) {
+  if (run.order != nullptr) {
+    run.order->reach(pass, kFirstLayerUnit + static_cast<int32_t>(layer));
+  }
+}
+
 // The masks of layer `index`.
 Context of_layer(Context context, size_t index) {
   if (context.dropout.active) {
@@ -46,6 +52,7 @@ void decoder_forward(Context context, const Config& config,
   const layers::AttentionConfig attention = attention_config(config);
   const bool keep = run.keep != Keep::kNothing;
   for (size_t i = 0; i < weights.size(); ++i) {
+    reach(run, Pass::kForward, i);
     const bool last = i + 1 == weights.size();
     const layers::Selection* selection = last ? run.selection : nullptr;
     const layers::LayerCache* cache = run.caches.empty() ? nullptr : &run.caches[i];
@@ -79,6 +86,7 @@ void decoder_backward(Context context, const Config& config,
                       View dx, View dhidden, std::span<DecoderLayerSaved> saved) {
   const layers::AttentionConfig attention = attention_config(config);
   for (size_t i = weights.size(); i-- > 0;) {
+    reach(run, Pass::kBackward, i);
     const bool last = i + 1 == weights.size();
     const View dy = last ? dhidden : dx;
     const Context inside = of_layer(context, i);

@@ -9,6 +9,7 @@
 #include "layers/context.h"
 #include "layers/packing.h"
 #include "model/config.h"
+#include "model/unit_order.h"
 #include "model/weights.h"
 
 namespace llavasharp::model {
@@ -26,6 +27,7 @@ struct DecoderRun {
   std::span<const layers::LayerCache> caches;    // One a layer, or none.
   layers::Keep keep = layers::Keep::kNothing;
   size_t recompute = 0;  // The first so many layers keep their input alone; never the last layer.
+  UnitOrder* order = nullptr;  // Told before each layer.
 };
 
 // hidden [R, D] from x [T, D]. Without a selection and with Keep::kNothing, hidden may be x. x is

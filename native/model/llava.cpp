@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "core/error.h"
 #include "model/random.h"
@@ -75,12 +76,30 @@ Llava::Llava(Engine& engine, const Config& config)
 }
 
 void Llava::bind() {
-  std::vector<float*> units;
-  units.reserve(units_.size());
+  addresses_.clear();
   for (const core::Buffer& buffer : units_) {
-    units.push_back(buffer.data());
+    addresses_.push_back(buffer.data());
   }
-  weights_ = bind_weights(table_, units);
+  weights_ = bind_weights(table_, addresses_);
+}
+
+core::Buffer Llava::take_unit(int32_t unit) {
+  lend_unit(unit, nullptr);
+  return std::move(units_[static_cast<size_t>(unit)]);
+}
+
+void Llava::lend_unit(int32_t unit, float* floats) {
+  addresses_[static_cast<size_t>(unit)] = floats;
+  rebind_unit(weights_, table_, unit, addresses_);
+}
+
+void Llava::check_whole() const {
+  for (size_t unit = 0; unit < addresses_.size(); ++unit) {
+    if (addresses_[unit] == nullptr && table_.units()[unit].floats > 0) {
+      fail(LLV_STATE, "the weights of '%s' lie in the ranks' shards: make a model of their parts",
+           table_.units()[unit].name.c_str());
+    }
+  }
 }
 
 std::span<float> Llava::values(std::string_view name) {
@@ -88,7 +107,11 @@ std::span<float> Llava::values(std::string_view name) {
 }
 
 std::span<float> Llava::values(const Parameter& parameter) {
-  float* unit = units_[static_cast<size_t>(parameter.unit)].data();
+  float* unit = addresses_[static_cast<size_t>(parameter.unit)];
+  if (unit == nullptr) {
+    fail(LLV_STATE, "'%s' lies in the ranks' shards: use llv_trainer_shard_read and _write",
+         parameter.name.c_str());
+  }
   return {unit + parameter.offset, static_cast<size_t>(parameter.count)};
 }
 

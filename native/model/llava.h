@@ -47,6 +47,16 @@ class Llava {
   void unmerge_lora();
   [[nodiscard]] bool lora_merged() const { return lora_merged_; }
 
+  // A unit's buffer, out of the model: until floats are lent to it, nothing computes with it. For
+  // weights that lie in shards, or in buffers that come and go. Null ends a loan.
+  [[nodiscard]] core::Buffer take_unit(int32_t unit);
+  void lend_unit(int32_t unit, float* floats);
+  [[nodiscard]] float* unit_data(int32_t unit) const {
+    return addresses_[static_cast<size_t>(unit)];
+  }
+  // Throws LLV_STATE where a unit's weights lie in shards.
+  void check_whole() const;
+
   // A mask of llv_unit_kind. The tower cannot train.
   void set_trainable(int32_t unit_kinds);
   [[nodiscard]] bool trains(int32_t unit_kind) const { return (trainable_ & unit_kind) != 0; }
@@ -58,7 +68,8 @@ class Llava {
   Engine& engine_;
   Config config_;
   ParameterTable table_;
-  std::vector<core::Buffer> units_;  // One a unit of the table.
+  std::vector<core::Buffer> units_;  // One a unit of the table; empty where taken.
+  std::vector<float*> addresses_;    // Where the units' floats are; null: nowhere.
   Weights weights_;
   int32_t trainable_ = 0;
   bool lora_merged_ = false;

@@ -29,6 +29,7 @@ void check_options(const LoraOptions& options) {
 
 void Llava::attach_lora(const LoraOptions& options, std::string_view weight_name) {
   check_options(options);
+  check_whole();
   if (lora_merged_) {
     fail(LLV_STATE, "the adapters are merged: unmerge them before attaching another");
   }
@@ -44,10 +45,12 @@ void Llava::attach_lora(const LoraOptions& options, std::string_view weight_name
   }
   const int32_t unit = table_.add_lora(weight_name, options);
   units_.resize(table_.units().size());
+  addresses_.resize(units_.size());
   core::Buffer& buffer = units_[static_cast<size_t>(unit)];
   const core::Buffer old = std::move(buffer);
   buffer = core::Buffer(engine_.ledger(), core::Purpose::kParameters,
                         table_.units()[static_cast<size_t>(unit)].floats, true);
+  addresses_[static_cast<size_t>(unit)] = buffer.data();
   for (const auto& [parameter, offset] : before) {
     if (parameter->unit == unit) {
       std::copy_n(old.data() + offset, parameter->count, values(*parameter).begin());

@@ -1,5 +1,6 @@
 #include "model/parameters.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/error.h"
@@ -41,6 +42,30 @@ const Parameter& ParameterTable::find(std::string_view name) const {
                name.data());
   }
   return parameters_[found->second];
+}
+
+int32_t ParameterTable::unit_of(int32_t kind) const {
+  const auto found = std::ranges::find(units_, kind, &Unit::kind);
+  if (found == units_.end()) {
+    core::fail(LLV_INTERNAL, "no unit is of kind %d", kind);
+  }
+  return static_cast<int32_t>(found - units_.begin());
+}
+
+int32_t ParameterTable::layer_of(int32_t unit) const {
+  const int32_t kind = units_[static_cast<size_t>(unit)].kind;
+  if (kind == LLV_UNIT_LAYER) {
+    return unit - kFirstLayerUnit;
+  }
+  for (size_t layer = 0; kind == LLV_UNIT_LORA && layer < rows_.lora.size(); ++layer) {
+    for (const LoraTarget& target : lora_targets()) {
+      const int64_t a = (rows_.lora[layer].*target.lora).a;
+      if (a >= 0 && parameters_[static_cast<size_t>(a)].unit == unit) {
+        return static_cast<int32_t>(layer);
+      }
+    }
+  }
+  return -1;
 }
 
 void ParameterTable::begin_unit(int32_t kind, std::string name) {

@@ -88,6 +88,9 @@ struct LoraTarget {
   return (floats + 15) / 16 * 16;
 }
 
+// Units before the decoder layers': vision, projector, embed.
+inline constexpr int32_t kFirstLayerUnit = 3;
+
 // Where each parameter of the model is in the table.
 struct Rows {
   int64_t class_embedding = -1, patch_embedding = -1, position_embedding = -1;
@@ -107,6 +110,10 @@ class ParameterTable {
   [[nodiscard]] const std::deque<Parameter>& parameters() const { return parameters_; }
   [[nodiscard]] const std::vector<Unit>& units() const { return units_; }
   [[nodiscard]] const Rows& rows() const { return rows_; }
+  // The unit of a kind of which there is one.
+  [[nodiscard]] int32_t unit_of(int32_t kind) const;
+  // The decoder layer of a layer's or an adapter's unit; -1 for others.
+  [[nodiscard]] int32_t layer_of(int32_t unit) const;
   // Throws LLV_INVALID with the name when there is no such parameter.
   [[nodiscard]] const Parameter& find(std::string_view name) const;
 

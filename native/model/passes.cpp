@@ -100,6 +100,7 @@ void run_projected(Llava& model, std::span<const float> pixels, std::span<float>
 
 void run_logits(Llava& model, const Batch& batch, std::span<const int32_t> rows,
                 std::span<float> logits) {
+  model.check_whole();
   check_batch(batch, model.config());
   const Scratch scratch(model.engine().arena());
   const Context context = model.engine().context();
@@ -138,6 +139,7 @@ void run_logits(Llava& model, const Batch& batch, std::span<const int32_t> rows,
 
 void run_loss(Llava& model, const Batch& batch, std::span<double> losses,
               std::span<int64_t> tokens) {
+  model.check_whole();
   check_batch(batch, model.config());
   check_labels(batch);
   check_values("loss", static_cast<int64_t>(losses.size()), batch.samples());
@@ -214,14 +216,23 @@ double run_head(Llava& model, const Supervised& supervised, const Weights& gradi
   return sum;
 }
 
+// Comes to a unit other than a decoder layer.
+void reach(const Llava& model, const GradientOptions& options, Pass pass, int32_t kind) {
+  if (options.order != nullptr) {
+    options.order->reach(pass, model.table().unit_of(kind));
+  }
+}
+
 // From the gradient of the decoder's inputs to the embedding and the projector.
 void backward_inputs(Llava& model, const Inputs& inputs, const Weights& gradients,
-                     const Reach& reach, View dx) {
+                     const Reach& reached, const GradientOptions& options, View dx) {
   const Context context = model.engine().context();
-  if (reach.embed) {
+  if (reached.embed) {
+    reach(model, options, Pass::kBackward, LLV_UNIT_EMBED);
     layers::embedding_backward(context, gradients.embed, dx, inputs.images.tokens);
   }
-  if (reach.projector) {
+  if (reached.projector) {
+    reach(model, options, Pass::kBackward, LLV_UNIT_PROJECTOR);
     const Scratch scratch(context.arena);
     const View dfeatures = context.arena.take(inputs.images.count, dx.cols);  // [F, D]
     layers::splice_backward(context, dfeatures, dx, inputs.images.slots);
@@ -246,25 +257,30 @@ Loss run_gradients(Llava& model, const Batch& batch, const Weights& gradients,
     fail(LLV_INVALID, "no token of the batch's %lld is supervised",
          static_cast<long long>(batch.count()));
   }
-  const Reach reach = reach_of(model, batch);
+  const Reach reached = reach_of(model, batch);
   const DecoderRun run{.packing = make_packing(batch, context.arena),
                        .selection = &supervised.selection,
                        .caches = {},
-                       .keep = reach.keep(),
-                       .recompute = options.recompute};
+                       .keep = reached.keep(),
+                       .recompute = options.recompute,
+                       .order = options.order};
   const bool backward = run.keep != Keep::kNothing;
   const View hidden = context.arena.take(rows, width);                           // [R, D]
   const View dhidden = context.arena.take(rows, width);                          // [R, D]
   const View dx = backward ? context.arena.take(batch.count(), width) : View{};  // [T, D]
-  const Inputs inputs = make_inputs(model, batch, reach.projector);
+  reach(model, options, Pass::kForward, LLV_UNIT_EMBED);
+  const Inputs inputs = make_inputs(model, batch, reached.projector);
   const std::span<DecoderLayerSaved> saved =
       context.arena.take_objects<DecoderLayerSaved>(backward ? model.config().get().layers : 0);
   decoder_forward(context, model.config(), model.weights().layers, run, hidden, inputs.x, saved);
-  const double sum = run_head(model, supervised, gradients, reach, options.scale, dhidden, hidden);
+  reach(model, options, Pass::kForward, LLV_UNIT_HEAD);
+  reach(model, options, Pass::kBackward, LLV_UNIT_HEAD);
+  const double sum =
+      run_head(model, supervised, gradients, reached, options.scale, dhidden, hidden);
   if (backward) {
     decoder_backward(context, model.config(), model.weights().layers, gradients.layers, run, dx,
                      dhidden, saved);
-    backward_inputs(model, inputs, gradients, reach, dx);
+    backward_inputs(model, inputs, gradients, reached, options, dx);
   }
   return {.sum = sum, .tokens = rows};
 }

@@ -10,6 +10,7 @@
 #include "model/batch.h"
 #include "model/llava.h"
 #include "model/projector.h"
+#include "model/unit_order.h"
 
 namespace llavasharp::model {
 
@@ -45,6 +46,7 @@ struct GradientOptions {
   double scale = 1;
   layers::Dropout dropout;  // Keys the adapters' masks.
   size_t recompute = 0;     // DecoderRun's.
+  UnitOrder* order = nullptr;
 };
 [[nodiscard]] Loss run_gradients(Llava& model, const Batch& batch, const Weights& gradients,
                                  const GradientOptions& options);

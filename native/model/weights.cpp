@@ -89,6 +89,23 @@ VisionWeights bind_vision(const Binder& bind, const Rows& rows) {
   return vision;
 }
 
+DecoderLayerWeights bind_layer(const Binder& bind, const Rows& rows, size_t index) {
+  const DecoderLayerRows& layer = rows.layers[index];
+  const DecoderLayerLora& lora = rows.lora[index];
+  return {.attention = {.norm = bind.one(layer.input_norm),
+                        .qkv = bind.fused(layer.query, layer.value),
+                        .out = bind.one(layer.out),
+                        .qkv_lora = bind.lora({{&lora.query, layer.query},
+                                               {&lora.key, layer.key},
+                                               {&lora.value, layer.value}}),
+                        .out_lora = bind.lora({{&lora.out, layer.out}})},
+          .mlp = {.norm = bind.one(layer.post_norm),
+                  .gate_up = bind.fused(layer.gate, layer.up),
+                  .down = bind.one(layer.down),
+                  .gate_up_lora = bind.lora({{&lora.gate, layer.gate}, {&lora.up, layer.up}}),
+                  .down_lora = bind.lora({{&lora.down, layer.down}})}};
+}
+
 }  // namespace
 
 View parameter_view(const ParameterTable& table, int64_t row, std::span<float* const> units) {
@@ -102,33 +119,41 @@ View parameter_view(const ParameterTable& table, int64_t row, std::span<float* c
 }
 
 Weights bind_weights(const ParameterTable& table, std::span<float* const> units) {
+  Weights weights;
+  weights.projector.resize(table.rows().projector.size());
+  weights.layers.resize(table.rows().layers.size());
+  for (size_t unit = 0; unit < table.units().size(); ++unit) {
+    if (table.units()[unit].kind != LLV_UNIT_LORA) {  // Bound with its layer.
+      rebind_unit(weights, table, static_cast<int32_t>(unit), units);
+    }
+  }
+  return weights;
+}
+
+void rebind_unit(Weights& weights, const ParameterTable& table, int32_t unit,
+                 std::span<float* const> units) {
   const Binder bind(table, units);
   const Rows& rows = table.rows();
-  Weights weights;
-  weights.vision = bind_vision(bind, rows);
-  for (const Pair& pair : rows.projector) {
-    weights.projector.push_back(bind.linear(pair));
+  switch (table.units()[static_cast<size_t>(unit)].kind) {
+    case LLV_UNIT_VISION:
+      weights.vision = bind_vision(bind, rows);
+      break;
+    case LLV_UNIT_PROJECTOR:
+      for (size_t i = 0; i < rows.projector.size(); ++i) {
+        weights.projector[i] = bind.linear(rows.projector[i]);
+      }
+      break;
+    case LLV_UNIT_EMBED:
+      weights.embed = bind.one(rows.embed);
+      break;
+    case LLV_UNIT_HEAD:
+      weights.head = {.norm = bind.one(rows.head_norm), .weight = bind.one(rows.head)};
+      break;
+    default: {
+      const auto layer = static_cast<size_t>(table.layer_of(unit));
+      weights.layers[layer] = bind_layer(bind, rows, layer);
+    }
   }
-  weights.embed = bind.one(rows.embed);
-  for (size_t i = 0; i < rows.layers.size(); ++i) {
-    const DecoderLayerRows& layer = rows.layers[i];
-    const DecoderLayerLora& lora = rows.lora[i];
-    weights.layers.push_back(
-        {.attention = {.norm = bind.one(layer.input_norm),
-                       .qkv = bind.fused(layer.query, layer.value),
-                       .out = bind.one(layer.out),
-                       .qkv_lora = bind.lora({{&lora.query, layer.query},
-                                              {&lora.key, layer.key},
-                                              {&lora.value, layer.value}}),
-                       .out_lora = bind.lora({{&lora.out, layer.out}})},
-         .mlp = {.norm = bind.one(layer.post_norm),
-                 .gate_up = bind.fused(layer.gate, layer.up),
-                 .down = bind.one(layer.down),
-                 .gate_up_lora = bind.lora({{&lora.gate, layer.gate}, {&lora.up, layer.up}}),
-                 .down_lora = bind.lora({{&lora.down, layer.down}})}});
-  }
-  weights.head = {.norm = bind.one(rows.head_norm), .weight = bind.one(rows.head)};
-  return weights;
 }
 
 }  // namespace llavasharp::model

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 #include "core/error.h"
 
@@ -31,34 +33,42 @@ void check_not_negative(const char* name, size_t group, double value) {
   }
 }
 
-}  // namespace
+void check_part(const Range& part, size_t given) {
+  if (static_cast<size_t>(part.count) != given) {
+    fail(LLV_SHAPE, "this rank's part has %lld values, %zu were given",
+         static_cast<long long>(part.count), given);
+  }
+}
 
-Trainer::Trainer(model::Llava& model, const AdamWOptions& options)
-    : model_(model), options_(options), groups_(model.table().parameters().size(), 0) {
+// The model, when there is something to train in it.
+model::Llava& checked(model::Llava& model, const AdamWOptions& options) {
   check_options(options);
+  model.check_whole();
   if (model.trains(LLV_UNIT_LORA) && model.lora_merged()) {
     fail(LLV_STATE, "the adapters are merged: unmerge them before training them");
   }
-  std::vector<float*> gradients;
-  bool any = false;
-  for (const model::Unit& unit : model.table().units()) {
-    Slots slots;
-    if (model.trains(unit.kind) && unit.floats > 0) {
-      const auto make = [&](core::Purpose purpose) {
-        return core::Buffer(model.engine().ledger(), purpose, unit.floats, true);
-      };
-      slots = {make(core::Purpose::kGradients), make(core::Purpose::kOptimizer),
-               make(core::Purpose::kOptimizer)};
-      any = true;
-    }
-    gradients.push_back(slots[0].data());
-    units_.push_back(std::move(slots));
-  }
-  if (!any) {
+  if (std::ranges::none_of(model.table().units(), [&](const model::Unit& unit) {
+        return model.trains(unit.kind) && unit.floats > 0;
+      })) {
     fail(LLV_STATE, "nothing is trainable: choose units with llv_model_trainable_set first");
   }
-  gradients_ = model::bind_weights(model.table(), gradients);
+  return model;
 }
+
+}  // namespace
+
+Trainer::Trainer(model::Llava& model, const AdamWOptions& options)
+    : model_(checked(model, options)),
+      options_(options),
+      zero_(model),
+      groups_(model.table().parameters().size(), 0) {}
+
+Trainer::Trainer(model::Llava& model, const AdamWOptions& options, const ZeroOptions& zero,
+                 std::shared_ptr<Communicator> communicator, std::span<const llv_zero_step> steps)
+    : model_(checked(model, options)),
+      options_(options),
+      zero_(model, zero, std::move(communicator), steps),
+      groups_(model.table().parameters().size(), 0) {}
 
 void Trainer::set_groups(std::span<const int32_t> groups) {
   if (groups.size() != groups_.size()) {
@@ -73,6 +83,15 @@ void Trainer::set_groups(std::span<const int32_t> groups) {
   std::ranges::copy(groups, groups_.begin());
 }
 
+void Trainer::check_micro_batches(bool update) const {
+  const int32_t wanted = zero_.accumulation();
+  if (wanted > 0 && (update ? micro_batches_ < wanted : micro_batches_ >= wanted)) {
+    fail(LLV_STATE, "an update of this plan is %d micro-batches: %lld were accumulated, %s", wanted,
+         static_cast<long long>(micro_batches_),
+         update ? "accumulate the rest first" : "llv_trainer_step comes next");
+  }
+}
+
 model::Loss Trainer::accumulate(const model::Batch& batch, double scale) {
   if (!std::isfinite(scale)) {
     fail(LLV_INVALID, "gradient_scale is %g: must be finite", scale);
@@ -80,25 +99,49 @@ model::Loss Trainer::accumulate(const model::Batch& batch, double scale) {
   if (state_ == Gradients::kBroken) {
     fail(LLV_STATE, "an earlier micro-batch failed half-way: clear the gradients first");
   }
+  check_micro_batches(false);
   model::check_batch(batch, model_.config());  // Nothing is touched when this fails.
   const Gradients before = state_;
   state_ = Gradients::kBroken;
   try {
-    const uint64_t key =
-        backend::mix_keys(static_cast<uint64_t>(steps_), static_cast<uint64_t>(micro_batches_), 0);
-    const model::Loss loss = model::run_gradients(model_, batch, gradients_,
-                                                  {.scale = scale,
-                                                   .dropout = {.active = true, .key = key},
-                                                   .recompute = options_.recompute_layers});
+    const model::Loss loss = run_micro_batch(batch, scale);
     state_ = Gradients::kSome;
     ++micro_batches_;
     return loss;
   } catch (const core::Error& error) {
     if (error.status() == LLV_INVALID || error.status() == LLV_SHAPE) {
       state_ = before;  // Refused before anything was computed.
+    } else if (!zero_.alone()) {
+      zero_.abandon(error.what());
     }
     throw;
   }
+}
+
+// A loss that is not finite ends a single process's micro-batch. Among ranks the others count on
+// the rest of the plan, and learn of the loss at the update.
+model::Loss Trainer::run_micro_batch(const model::Batch& batch, double scale) {
+  // As if one process had taken the ranks' micro-batches in turn.
+  const auto micro = static_cast<uint64_t>(micro_batches_ * zero_.world() + zero_.rank());
+  const layers::Dropout dropout{.active = true,
+                                .key = backend::mix_keys(static_cast<uint64_t>(steps_), micro, 0)};
+  zero_.begin_micro(steps_, micro_batches_);
+  model::Loss loss;
+  try {
+    loss = model::run_gradients(model_, batch, zero_.shards().gradients(),
+                                {.scale = scale,
+                                 .dropout = dropout,
+                                 .recompute = options_.recompute_layers,
+                                 .order = &zero_});
+  } catch (const core::Error& error) {
+    if (error.status() != LLV_NUMERIC || zero_.alone()) {
+      throw;
+    }
+    loss.sum = std::numeric_limits<double>::quiet_NaN();
+    zero_.note_loss(loss.sum);
+  }
+  zero_.finish_micro();
+  return loss;
 }
 
 double Trainer::step(std::span<const Group> groups, double max_gradient_norm) {
@@ -113,13 +156,18 @@ double Trainer::step(std::span<const Group> groups, double max_gradient_norm) {
   if (state_ == Gradients::kBroken) {
     fail(LLV_STATE, "the last micro-batch failed half-way: clear the gradients first");
   }
-  const double norm = gradient_norm();
-  if (!std::isfinite(norm)) {
-    fail(LLV_NUMERIC, "the gradient norm is %g: nothing was updated", norm);
-  }
-  const double scale =
-      max_gradient_norm > 0 ? std::min(1.0, max_gradient_norm / (norm + kClipEps)) : 1.0;
-  update(groups, scale);
+  check_micro_batches(true);
+  double norm = 0;
+  double scale = 1;
+  const auto take = [&](double all) {
+    norm = all;
+    if (!std::isfinite(norm)) {
+      fail(LLV_NUMERIC, "the gradient norm is %g: nothing was updated", norm);
+    }
+    scale = max_gradient_norm > 0 ? std::min(1.0, max_gradient_norm / (norm + kClipEps)) : 1.0;
+    ++steps_;
+  };
+  zero_.update(take, [&](int32_t unit) { update(unit, groups, scale); });
   clear_gradients();
   return norm;
 }
@@ -139,18 +187,7 @@ void Trainer::check_groups(std::span<const Group> groups) const {
   }
 }
 
-double Trainer::gradient_norm() const {
-  double sum = 0;
-  for (const Slots& slots : units_) {
-    if (slots[0].floats() > 0) {
-      sum += model_.engine().kernels().sum_squares(slots[0].data(), slots[0].floats());
-    }
-  }
-  return std::sqrt(sum);
-}
-
-void Trainer::update(std::span<const Group> groups, double gradient_scale) {
-  ++steps_;
+void Trainer::update(int32_t unit, std::span<const Group> groups, double gradient_scale) {
   const auto t = static_cast<double>(steps_);
   backend::AdamWStep step{.learning_rate = 0,
                           .beta1 = static_cast<float>(options_.beta1),
@@ -160,60 +197,90 @@ void Trainer::update(std::span<const Group> groups, double gradient_scale) {
                           .bias_correction1 = static_cast<float>(1 - std::pow(options_.beta1, t)),
                           .bias_correction2 = static_cast<float>(1 - std::pow(options_.beta2, t)),
                           .gradient_scale = static_cast<float>(gradient_scale)};
+  // A parameter lies in one piece or across several: what of it is this rank's is updated.
+  const Range weights = zero_.shards().part(Slot::kWeight, unit);
+  const Range gradients = zero_.shards().part(Slot::kGradient, unit);
+  const Range first = zero_.shards().part(Slot::kFirstMoment, unit);
+  const Range second = zero_.shards().part(Slot::kSecondMoment, unit);
   const auto& parameters = model_.table().parameters();
   for (size_t i = 0; i < parameters.size(); ++i) {
     const model::Parameter& parameter = parameters[i];
-    if (!model_.trains(parameter.unit_kind)) {
+    const int64_t begin = std::max(parameter.offset, weights.begin);
+    const int64_t end = std::min(parameter.offset + parameter.count, weights.begin + weights.count);
+    if (parameter.unit != unit || begin >= end) {
       continue;
     }
     const Group& group = groups[static_cast<size_t>(groups_[i])];
     step.learning_rate = static_cast<float>(group.learning_rate);
     step.weight_decay = static_cast<float>(group.weight_decay);
-    model_.engine().kernels().adamw(
-        model_.values(parameter).data(), slot(Slot::kGradient, parameter).data(),
-        slot(Slot::kFirstMoment, parameter).data(), slot(Slot::kSecondMoment, parameter).data(),
-        parameter.count, step);
+    const int64_t at = begin - weights.begin;
+    model_.engine().kernels().adamw(weights.data + at, gradients.data + at, first.data + at,
+                                    second.data + at, end - begin, step);
   }
 }
 
 void Trainer::clear_gradients() {
-  for (const Slots& slots : units_) {
-    if (slots[0].floats() > 0) {
-      model_.engine().kernels().fill(core::dense(slots[0].data(), 1, slots[0].floats()), 0.0F);
-    }
-  }
+  zero_.clear();
   state_ = Gradients::kNone;
   micro_batches_ = 0;
 }
 
-std::span<float> Trainer::slot(Slot slot, const model::Parameter& parameter) {
-  const core::Buffer& buffer =
-      units_[static_cast<size_t>(parameter.unit)].at(static_cast<size_t>(slot));
-  return {buffer.data() + parameter.offset, static_cast<size_t>(parameter.count)};
-}
-
-const model::Parameter& Trainer::find_trainable(std::string_view name) {
+std::span<float> Trainer::slot(Slot slot_kind, std::string_view name) {
   const model::Parameter& parameter = model_.table().find(name);
   if (!model_.trains(parameter.unit_kind)) {
     fail(LLV_STATE, "'%s' is frozen: it has no gradient and no optimizer state",
          parameter.name.c_str());
   }
-  return parameter;
+  const Range part = zero_.shards().part(slot_kind, parameter.unit);
+  if (part.count < zero_.shards().at(parameter.unit).pieces.floats) {
+    fail(LLV_STATE, "'%s' is sharded: use llv_trainer_shard_read and _write",
+         parameter.name.c_str());
+  }
+  return {part.data + parameter.offset, static_cast<size_t>(parameter.count)};
 }
 
 void Trainer::read_slot(Slot slot_kind, std::string_view name, std::span<float> values) {
-  const model::Parameter& parameter = find_trainable(name);
-  model::check_count(parameter, static_cast<int64_t>(values.size()));
-  std::ranges::copy(slot(slot_kind, parameter), values.begin());
+  const std::span<float> held = slot(slot_kind, name);
+  model::check_count(model_.table().find(name), static_cast<int64_t>(values.size()));
+  std::ranges::copy(held, values.begin());
 }
 
 void Trainer::write_slot(Slot slot_kind, std::string_view name, std::span<const float> values) {
-  const model::Parameter& parameter = find_trainable(name);
-  model::check_count(parameter, static_cast<int64_t>(values.size()));
-  std::ranges::copy(values, slot(slot_kind, parameter).begin());
+  const std::span<float> held = slot(slot_kind, name);
+  model::check_count(model_.table().find(name), static_cast<int64_t>(values.size()));
+  std::ranges::copy(values, held.begin());
   if (slot_kind == Slot::kGradient && state_ == Gradients::kNone) {
     state_ = Gradients::kSome;
   }
+}
+
+Range Trainer::shard(Slot slot_kind, int32_t unit) {
+  if (unit < 0 || unit >= zero_.shards().count()) {
+    fail(LLV_INVALID, "unit is %d: must be 0 to %d", unit, zero_.shards().count() - 1);
+  }
+  if (slot_kind != Slot::kWeight && !zero_.shards().at(unit).trains) {
+    fail(LLV_STATE, "'%s' is frozen: it has no gradient and no optimizer state",
+         model_.table().units()[static_cast<size_t>(unit)].name.c_str());
+  }
+  return zero_.shards().part(slot_kind, unit);
+}
+
+void Trainer::read_shard(Slot slot_kind, int32_t unit, std::span<float> values) {
+  const Range part = shard(slot_kind, unit);
+  check_part(part, values.size());
+  std::copy_n(part.data, part.count, values.begin());
+}
+
+void Trainer::write_shard(Slot slot_kind, int32_t unit, std::span<const float> values) {
+  const Range part = shard(slot_kind, unit);
+  check_part(part, values.size());
+  if (slot_kind == Slot::kWeight && !zero_.alone() && !zero_.shards().at(unit).sharded_weights) {
+    fail(LLV_STATE,
+         "every rank holds all of '%s': write it whole, with "
+         "llv_model_parameter_write",
+         model_.table().units()[static_cast<size_t>(unit)].name.c_str());
+  }
+  std::ranges::copy(values, part.data);
 }
 
 void Trainer::set_steps(int64_t steps) {

@@ -1,19 +1,20 @@
 // Trains what a model marks as trainable: accumulates gradients, clips them, updates with AdamW.
 //
-// Each trainable unit has flat buffers beside its weights: gradient, m and v, all float32. Weights
-// are float32 themselves now; a lower compute dtype adds a float32 master here, and nowhere else.
+// Each trainable unit has flat buffers beside its weights: gradient, m and v, all float32, whole or
+// this rank's piece (shards.h). Weights are float32 themselves now; a lower compute dtype adds a
+// float32 master here, and nowhere else.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
 
-#include "core/memory.h"
 #include "model/batch.h"
 #include "model/llava.h"
 #include "model/passes.h"
+#include "train/zero.h"
 
 namespace llavasharp::train {
 
@@ -30,15 +31,14 @@ struct Group {
   double weight_decay = 0;
 };
 
-// llv_slot
-enum class Slot : int32_t { kGradient = 0, kFirstMoment = 1, kSecondMoment = 2 };
-inline constexpr size_t kSlots = 3;
-
 // The model must outlive it, and its trainable set must not change meanwhile.
 class Trainer {
  public:
   // Throws LLV_INVALID for options out of range, LLV_STATE when nothing is trainable.
   Trainer(model::Llava& model, const AdamWOptions& options);
+  // Together with a communicator's other ranks (llv_trainer_create_sharded).
+  Trainer(model::Llava& model, const AdamWOptions& options, const ZeroOptions& zero,
+          std::shared_ptr<Communicator> communicator, std::span<const llv_zero_step> steps);
 
   // Group of each row of the parameter table.
   void set_groups(std::span<const int32_t> groups);
@@ -52,6 +52,11 @@ class Trainer {
 
   void read_slot(Slot slot, std::string_view name, std::span<float> values);
   void write_slot(Slot slot, std::string_view name, std::span<const float> values);
+  // This rank's part of a unit (llv_trainer_shard_*).
+  [[nodiscard]] Range shard(Slot slot, int32_t unit);
+  void read_shard(Slot slot, int32_t unit, std::span<float> values);
+  void write_shard(Slot slot, int32_t unit, std::span<const float> values);
+  [[nodiscard]] Traffic traffic() { return zero_.traffic(); }
 
   [[nodiscard]] int64_t steps() const { return steps_; }
   void set_steps(int64_t steps);
@@ -59,18 +64,16 @@ class Trainer {
  private:
   // What the gradient buffers hold.
   enum class Gradients : int32_t { kNone, kSome, kBroken };
-  using Slots = std::array<core::Buffer, kSlots>;
 
-  [[nodiscard]] std::span<float> slot(Slot slot, const model::Parameter& parameter);
-  [[nodiscard]] const model::Parameter& find_trainable(std::string_view name);
+  [[nodiscard]] std::span<float> slot(Slot slot, std::string_view name);
   void check_groups(std::span<const Group> groups) const;
-  [[nodiscard]] double gradient_norm() const;
-  void update(std::span<const Group> groups, double gradient_scale);
+  void check_micro_batches(bool update) const;
+  [[nodiscard]] model::Loss run_micro_batch(const model::Batch& batch, double scale);
+  void update(int32_t unit, std::span<const Group> groups, double gradient_scale);
 
   model::Llava& model_;
   AdamWOptions options_;
-  std::vector<Slots> units_;  // One a unit of the table; empty buffers where frozen.
-  model::Weights gradients_;  // Views of the gradient buffers.
+  Zero zero_;
   std::vector<int32_t> groups_;
   Gradients state_ = Gradients::kNone;
   int64_t micro_batches_ = 0;  // Since the last update or clearing: keys dropout.

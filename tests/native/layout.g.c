@@ -100,6 +100,23 @@ _Static_assert(offsetof(llv_lora, seed) == 24, "llv_lora.seed");
 _Static_assert(offsetof(llv_lora, rank) == 32, "llv_lora.rank");
 _Static_assert(offsetof(llv_lora, rank_stabilized) == 36, "llv_lora.rank_stabilized");
 
+_Static_assert(sizeof(llv_communicator_options) == 32, "llv_communicator_options");
+_Static_assert(offsetof(llv_communicator_options, size) == 0, "llv_communicator_options.size");
+_Static_assert(offsetof(llv_communicator_options, kind) == 8, "llv_communicator_options.kind");
+_Static_assert(offsetof(llv_communicator_options, rank) == 12, "llv_communicator_options.rank");
+_Static_assert(offsetof(llv_communicator_options, world) == 16, "llv_communicator_options.world");
+_Static_assert(offsetof(llv_communicator_options, timeout_ms) == 20,
+               "llv_communicator_options.timeout_ms");
+_Static_assert(offsetof(llv_communicator_options, address) == 24,
+               "llv_communicator_options.address");
+
+_Static_assert(sizeof(llv_communicator_info) == 16, "llv_communicator_info");
+_Static_assert(offsetof(llv_communicator_info, kind) == 0, "llv_communicator_info.kind");
+_Static_assert(offsetof(llv_communicator_info, rank) == 4, "llv_communicator_info.rank");
+_Static_assert(offsetof(llv_communicator_info, world) == 8, "llv_communicator_info.world");
+_Static_assert(offsetof(llv_communicator_info, timeout_ms) == 12,
+               "llv_communicator_info.timeout_ms");
+
 _Static_assert(sizeof(llv_trainer_options) == 40, "llv_trainer_options");
 _Static_assert(offsetof(llv_trainer_options, size) == 0, "llv_trainer_options.size");
 _Static_assert(offsetof(llv_trainer_options, beta1) == 8, "llv_trainer_options.beta1");
@@ -135,6 +152,33 @@ _Static_assert(offsetof(llv_group, weight_decay) == 8, "llv_group.weight_decay")
 _Static_assert(sizeof(llv_loss) == 16, "llv_loss");
 _Static_assert(offsetof(llv_loss, sum) == 0, "llv_loss.sum");
 _Static_assert(offsetof(llv_loss, tokens) == 8, "llv_loss.tokens");
+
+_Static_assert(sizeof(llv_zero_step) == 16, "llv_zero_step");
+_Static_assert(offsetof(llv_zero_step, phase) == 0, "llv_zero_step.phase");
+_Static_assert(offsetof(llv_zero_step, op) == 4, "llv_zero_step.op");
+_Static_assert(offsetof(llv_zero_step, unit) == 8, "llv_zero_step.unit");
+_Static_assert(offsetof(llv_zero_step, reserved) == 12, "llv_zero_step.reserved");
+
+_Static_assert(sizeof(llv_zero_options) == 48, "llv_zero_options");
+_Static_assert(offsetof(llv_zero_options, size) == 0, "llv_zero_options.size");
+_Static_assert(offsetof(llv_zero_options, stage) == 8, "llv_zero_options.stage");
+_Static_assert(offsetof(llv_zero_options, accumulation) == 12, "llv_zero_options.accumulation");
+_Static_assert(offsetof(llv_zero_options, reduce_bucket) == 16, "llv_zero_options.reduce_bucket");
+_Static_assert(offsetof(llv_zero_options, delay_us) == 24, "llv_zero_options.delay_us");
+_Static_assert(offsetof(llv_zero_options, fault) == 32, "llv_zero_options.fault");
+_Static_assert(offsetof(llv_zero_options, fault_rank) == 36, "llv_zero_options.fault_rank");
+_Static_assert(offsetof(llv_zero_options, fault_step) == 40, "llv_zero_options.fault_step");
+
+_Static_assert(sizeof(llv_shard) == 24, "llv_shard");
+_Static_assert(offsetof(llv_shard, begin) == 0, "llv_shard.begin");
+_Static_assert(offsetof(llv_shard, count) == 8, "llv_shard.count");
+_Static_assert(offsetof(llv_shard, whole) == 16, "llv_shard.whole");
+
+_Static_assert(sizeof(llv_traffic) == 32, "llv_traffic");
+_Static_assert(offsetof(llv_traffic, exchanges) == 0, "llv_traffic.exchanges");
+_Static_assert(offsetof(llv_traffic, bytes) == 8, "llv_traffic.bytes");
+_Static_assert(offsetof(llv_traffic, busy_seconds) == 16, "llv_traffic.busy_seconds");
+_Static_assert(offsetof(llv_traffic, exposed_seconds) == 24, "llv_traffic.exposed_seconds");
 
 _Static_assert(sizeof(llv_sampling) == 40, "llv_sampling");
 _Static_assert(offsetof(llv_sampling, size) == 0, "llv_sampling.size");

@@ -9,6 +9,7 @@ public static class Examples
         ("native includes go down", "native/model/a.h", "#include \"train/adamw.h\"\n", "#include \"layers/norm.h\"\n"),
         ("native includes go down", "native/abi/a.cpp", "#include \"view.h\"\n", "#include \"train/adamw.h\"\n"),
         ("native includes go down", "native/layers/a.cpp", "#include <hwy/highway.h>\n", "#include <span>\n"),
+        ("native includes go down", "native/modules/a.cpp", "#include \"train/trainer.h\"\n", "#include \"train/transport.h\"\n"),
         ("native includes go down", "native/core/a.h", "#include <ATen/ATen.h>\n", "#include \"llavasharp.h\"\n"),
         ("libtorch's C functions are called in core", "native/train/a.cpp", "aoti_torch_get_sizes(h);\n",
             "// aoti_torch_get_sizes(h)\n"),

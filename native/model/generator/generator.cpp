@@ -25,6 +25,7 @@ struct Generator::Outputs {
 void Generator::run(const Batch& batch, const Sampling& sampling,
                     std::span<const int32_t> stop_tokens, std::span<int32_t> tokens,
                     std::span<int32_t> lengths, const TokenCallback& callback) {
+  model_.check_whole();
   check_batch(batch, model_.config());
   check_sampling(sampling);
   const int64_t samples = batch.samples();

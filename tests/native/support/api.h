@@ -18,10 +18,12 @@ struct Release {
   void operator()(llv_model* handle) const { llv_model_release(handle); }
   void operator()(llv_trainer* handle) const { llv_trainer_release(handle); }
   void operator()(llv_generator* handle) const { llv_generator_release(handle); }
+  void operator()(llv_communicator* handle) const { llv_communicator_release(handle); }
 };
 using Engine = std::unique_ptr<llv_engine, Release>;
 using Model = std::unique_ptr<llv_model, Release>;
 using Trainer = std::unique_ptr<llv_trainer, Release>;
+using Communicator = std::unique_ptr<llv_communicator, Release>;
 using Generator = std::unique_ptr<llv_generator, Release>;
 
 inline void ok(llv_status status) {

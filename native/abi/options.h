@@ -1,0 +1,35 @@
+// Options that more than one function takes, checked.
+#pragma once
+
+#include "abi/objects.h"
+#include "core/error.h"
+#include "include/llavasharp.h"
+
+namespace llavasharp::abi {
+
+// A slot up to `last`.
+inline train::Slot slot_of(int32_t slot, int32_t last) {
+  if (slot < LLV_SLOT_GRADIENT || slot > last) {
+    core::fail(LLV_INVALID, "slot is %d: must be %d to %d", slot, LLV_SLOT_GRADIENT, last);
+  }
+  return static_cast<train::Slot>(slot);
+}
+
+inline train::AdamWOptions adamw_of(const llv_trainer_options& options) {
+  if (options.recompute_layers < 0) {
+    core::fail(LLV_INVALID, "recompute_layers is %d: must not be negative",
+               options.recompute_layers);
+  }
+  return {.beta1 = options.beta1,
+          .beta2 = options.beta2,
+          .eps = options.eps,
+          .recompute_layers = static_cast<size_t>(options.recompute_layers)};
+}
+
+inline void require_no_trainer(const ModelObject& model) {
+  if (model.has_trainer) {
+    core::fail(LLV_STATE, "the model has a trainer already: release it first");
+  }
+}
+
+}  // namespace llavasharp::abi

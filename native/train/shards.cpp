@@ -1,0 +1,155 @@
+#include "train/shards.h"
+
+#include <utility>
+
+#include "core/error.h"
+#include "train/zero_plan.h"
+
+namespace llavasharp::train {
+
+using core::fail;
+
+core::Buffer BufferPool::take(int64_t floats) {
+  const auto fits = [&](const core::Buffer& buffer) { return buffer.floats() >= floats; };
+  auto best = free_.end();
+  for (auto at = free_.begin(); at != free_.end(); ++at) {
+    if (fits(*at) && (best == free_.end() || at->floats() < best->floats())) {
+      best = at;
+    }
+  }
+  if (best == free_.end()) {
+    if (!free_.empty()) {
+      free_.pop_back();
+    }
+    return core::Buffer(ledger_, purpose_, floats);
+  }
+  core::Buffer buffer = std::move(*best);
+  free_.erase(best);
+  return buffer;
+}
+
+void BufferPool::give(core::Buffer buffer) {
+  if (buffer.floats() > 0) {
+    free_.push_back(std::move(buffer));
+  }
+}
+
+Shards::Shards(model::Llava& model, int32_t stage, int32_t rank, int32_t world)
+    : model_(model),
+      gradient_pool_(model.engine().ledger(), core::Purpose::kGradients),
+      weight_pool_(model.engine().ledger(), core::Purpose::kParameters) {
+  const auto make = [&](core::Purpose purpose, int64_t floats) {
+    return core::Buffer(model.engine().ledger(), purpose, floats, true);
+  };
+  const bool alone = world == 1;  // Nothing to shard.
+  for (const model::Unit& unit : model.table().units()) {
+    UnitShard shard;
+    shard.pieces = Pieces(unit.floats, world);
+    shard.trains = model.trains(unit.kind) && unit.floats > 0;
+    shard.sharded_weights = !alone && unit.floats > 0 && shards_weights(stage, unit.kind);
+    shard.sharded_gradient = !alone && shard.trains && stage >= 2;
+    const bool own_piece = !alone && stage >= 1;
+    shard.begin = own_piece ? shard.pieces.begin(rank) : 0;
+    shard.count = own_piece ? shard.pieces.count(rank) : unit.floats;
+    if (shard.sharded_weights) {
+      take_weights(static_cast<int32_t>(units_.size()), shard);
+    }
+    if (shard.trains) {
+      shard.gradient =
+          make(core::Purpose::kGradients, shard.sharded_gradient ? shard.count : unit.floats);
+      shard.first = make(core::Purpose::kOptimizer, shard.count);
+      shard.second = make(core::Purpose::kOptimizer, shard.count);
+    }
+    addresses_.push_back(shard.sharded_gradient ? nullptr : shard.gradient.data());
+    units_.push_back(std::move(shard));
+  }
+  gradients_ = model::bind_weights(model.table(), addresses_);
+}
+
+void Shards::take_weights(int32_t unit, UnitShard& shard) {
+  const core::Buffer whole = model_.take_unit(unit);
+  shard.weights = core::Buffer(model_.engine().ledger(), core::Purpose::kParameters, shard.count);
+  if (shard.count > 0) {
+    std::copy_n(whole.data() + shard.begin, shard.count, shard.weights.data());
+  }
+}
+
+void Shards::bind(int32_t unit, float* gradient) {
+  addresses_[static_cast<size_t>(unit)] = gradient;
+  model::rebind_unit(gradients_, model_.table(), unit, addresses_);
+}
+
+void Shards::open_gradient(int32_t unit) {
+  UnitShard& shard = at(unit);
+  if (!shard.sharded_gradient || shard.whole_gradient.floats() > 0) {
+    return;
+  }
+  shard.whole_gradient = gradient_pool_.take(shard.pieces.floats);
+  model_.engine().kernels().fill(core::dense(shard.whole_gradient.data(), 1, shard.pieces.floats),
+                                 0.0F);
+  bind(unit, shard.whole_gradient.data());
+}
+
+void Shards::close_gradient(int32_t unit) {
+  UnitShard& shard = at(unit);
+  if (shard.whole_gradient.floats() > 0) {
+    bind(unit, nullptr);
+    gradient_pool_.give(std::move(shard.whole_gradient));
+  }
+}
+
+float* Shards::open_weights(int32_t unit) {
+  UnitShard& shard = at(unit);
+  shard.whole_weights = weight_pool_.take(shard.pieces.floats);
+  return shard.whole_weights.data();
+}
+
+void Shards::lend_weights(int32_t unit) {
+  model_.lend_unit(unit, at(unit).whole_weights.data());
+}
+
+void Shards::close_weights(int32_t unit) {
+  UnitShard& shard = at(unit);
+  if (shard.whole_weights.floats() > 0) {
+    model_.lend_unit(unit, nullptr);
+    weight_pool_.give(std::move(shard.whole_weights));
+  }
+}
+
+Range Shards::part(Slot slot, int32_t unit) {
+  UnitShard& shard = at(unit);
+  const auto held = [&](core::Buffer& buffer, bool whole) {
+    return Range{
+        .data = buffer.data() == nullptr ? nullptr : buffer.data() + (whole ? shard.begin : 0),
+        .begin = shard.begin,
+        .count = shard.count};
+  };
+  switch (slot) {
+    case Slot::kGradient:
+      return held(shard.gradient, !shard.sharded_gradient);
+    case Slot::kFirstMoment:
+      return held(shard.first, false);
+    case Slot::kSecondMoment:
+      return held(shard.second, false);
+    case Slot::kWeight:
+      break;
+  }
+  if (shard.sharded_weights) {
+    return held(shard.weights, false);
+  }
+  float* data = model_.unit_data(unit);
+  return {.data = data == nullptr ? nullptr : data + shard.begin,
+          .begin = shard.begin,
+          .count = shard.count};
+}
+
+void Shards::clear_gradients() {
+  for (const UnitShard& shard : units_) {
+    if (shard.gradient.floats() > 0) {
+      model_.engine().kernels().fill(core::dense(shard.gradient.data(), 1, shard.gradient.floats()),
+                                     0.0F);
+    }
+  }
+}
+
+}  // namespace llavasharp::train

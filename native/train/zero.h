@@ -1,0 +1,91 @@
+// Follows a plan: has each unit's weights and gradients where a pass needs them, and exchanges them
+// with the other ranks beside the compute. A single process is a world of one rank, where every
+// unit is whole and nothing is exchanged.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/call.h"
+#include "model/unit_order.h"
+#include "train/communicator.h"
+#include "train/exchange.h"
+#include "train/shards.h"
+#include "train/zero_plan.h"
+
+namespace llavasharp::train {
+
+class Zero final : public model::UnitOrder {
+ public:
+  // One process: no communicator, no plan.
+  explicit Zero(model::Llava& model);
+  // Throws LLV_INVALID for a plan that does not hold.
+  Zero(model::Llava& model, const ZeroOptions& options, std::shared_ptr<Communicator> communicator,
+       std::span<const llv_zero_step> steps);
+  ~Zero();
+  Zero(const Zero&) = delete;
+  Zero& operator=(const Zero&) = delete;
+  Zero(Zero&&) = delete;
+  Zero& operator=(Zero&&) = delete;
+
+  [[nodiscard]] Shards& shards() { return shards_; }
+  [[nodiscard]] const Shards& shards() const { return shards_; }
+  [[nodiscard]] int32_t rank() const { return rank_; }
+  [[nodiscard]] int32_t world() const { return world_; }
+  [[nodiscard]] bool alone() const { return world_ == 1; }
+  // Micro-batches an update; 0: as many as the host likes.
+  [[nodiscard]] int32_t accumulation() const { return planned_ ? options_.accumulation : 0; }
+  [[nodiscard]] Traffic traffic() { return exchange_ ? exchange_->traffic() : Traffic{}; }
+
+  // A micro-batch, from `begin` to `finish`; in between its passes reach the units.
+  void begin_micro(int64_t step, int64_t micro);
+  void reach(model::Pass pass, int32_t unit) override;
+  void finish_micro();
+  // The loss was not finite: the update will not take place.
+  void note_loss(double loss);
+
+  // Runs the update: `take` gets the norm of all ranks' gradients and says whether and how, then
+  // `update` is called for each unit. Throws LLV_NUMERIC, on all ranks, when something was not
+  // finite.
+  void update(core::Call<void(double)> take, core::Call<void(int32_t)> update);
+  // Forgets what went wrong in an update's micro-batches.
+  void clear();
+  // This rank cannot go on: the others need not wait for it.
+  void abandon(const std::string& reason) noexcept;
+
+ private:
+  void execute(const llv_zero_step& step);
+  void gather(int32_t unit);
+  void open_gradients(int32_t unit);
+  void reduce(int32_t unit);
+  void settle(int32_t unit);
+  void publish(int32_t unit);
+  void meet_fault(int32_t unit);
+  [[nodiscard]] double norm();
+  [[nodiscard]] double own_squares() const;
+  [[nodiscard]] Label label(const char* op, int32_t unit) const;
+
+  model::Llava& model_;
+  ZeroOptions options_;
+  bool planned_ = false;
+  int32_t rank_ = 0;
+  int32_t world_ = 1;
+  ZeroSteps steps_;
+  Shards shards_;
+  std::shared_ptr<Communicator> communicator_;
+  std::unique_ptr<Exchange> exchange_;  // None where alone.
+
+  std::vector<llv_zero_step>* phase_ = nullptr;
+  size_t cursor_ = 0;
+  int64_t step_ = 0;
+  int64_t micro_ = 0;
+  struct Verdict;
+  int64_t bad_micro_ = -1;
+  double bad_loss_ = 0;
+  std::vector<std::byte> verdicts_;
+};
+
+}  // namespace llavasharp::train
