@@ -26,7 +26,7 @@ public sealed unsafe class Trainer : IDisposable
     /// <see cref="EngineStatus.Invalid"/>: the plan has a fault; the message has the index of the step.
     /// </exception>
     public Trainer(
-        Model model, TrainerOptions? options, Communicator communicator, ZeroOptions zero, ReadOnlySpan<ZeroStep> plan)
+        Model model, TrainerOptions? options, Communicator communicator, ShardingOptions zero, ReadOnlySpan<ShardingStep> plan)
     {
         Native.TrainerOptions native = (options ?? new TrainerOptions()).ToNative();
         Native.ZeroOptions sharding = zero.ToNative();

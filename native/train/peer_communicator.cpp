@@ -26,6 +26,9 @@ struct Progress {
   [[nodiscard]] bool done() const { return header_sent && part_sent && arrived(); }
 };
 
+// Where a transport stays that failed, until the process ends.
+[[maybe_unused]] Transport* left_behind = nullptr;
+
 class PeerCommunicator final : public Communicator {
  public:
   PeerCommunicator(const CommunicatorOptions& options, std::unique_ptr<Transport> transport)
@@ -38,7 +41,7 @@ class PeerCommunicator final : public Communicator {
       transport_->close();
     } else {
       // Messages may be under way into memory that is still ours: the process ends with them.
-      static_cast<void>(transport_.release());
+      left_behind = transport_.release();
     }
   }
   PeerCommunicator(const PeerCommunicator&) = delete;

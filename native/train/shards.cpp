@@ -2,12 +2,9 @@
 
 #include <utility>
 
-#include "core/error.h"
 #include "train/zero_plan.h"
 
 namespace llavasharp::train {
-
-using core::fail;
 
 core::Buffer BufferPool::take(int64_t floats) {
   const auto fits = [&](const core::Buffer& buffer) { return buffer.floats() >= floats; };

@@ -47,7 +47,7 @@ public sealed class ShardedTests
             using Engine engine = new(new EngineOptions { Threads = 1 });
             using Model model = Tiny.Model(engine, Tiny.TextOnly);
             model.SetTrainable(UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head);
-            using Trainer trainer = new(model, null, communicator, new ZeroOptions { Stage = 3 }, Plan());
+            using Trainer trainer = new(model, null, communicator, new ShardingOptions { Stage = 3 }, Plan());
             PackedBatch batch = Tiny.Batch(Tiny.TextOnly, [3 + communicator.Rank, 9, 4, 1, 7]);
             trainer.Accumulate(batch, 0.1);
             double norm = trainer.Step(Groups, 1);
@@ -82,27 +82,27 @@ public sealed class ShardedTests
         using Engine engine = new(new EngineOptions { Threads = 1 });
         using Model model = Tiny.Model(engine, Tiny.TextOnly);
         model.SetTrainable(UnitKinds.Head);
-        ZeroStep[] plan = [new(ZeroPhase.Last, ZeroOp.Forward, 2)];
+        ShardingStep[] plan = [new(ZeroPhase.Last, ZeroOp.Forward, 2)];
         EngineException failure = Assert.Throws<EngineException>(
-            () => new Trainer(model, null, communicator, new ZeroOptions { Stage = 3 }, plan));
+            () => new Trainer(model, null, communicator, new ShardingOptions { Stage = 3 }, plan));
         Assert.Equal(EngineStatus.Invalid, failure.Status);
         Assert.Equal("step 0 of the plan (LAST, FORWARD of embed): the weights of embed are not whole", failure.Message);
     }
 
     // Stage 3, everything trains, nothing is fetched ahead: units 2 … 5 are embed, two layers and the head.
-    private static ZeroStep[] Plan()
+    private static ShardingStep[] Plan()
     {
-        List<ZeroStep> plan = [];
+        List<ShardingStep> plan = [];
         foreach ((ZeroOp op, int unit) in new[] { 2, 3, 4, 5 }.Select(unit => (ZeroOp.Forward, unit))
                      .Concat(new[] { 5, 4, 3, 2 }.Select(unit => (ZeroOp.Backward, unit))))
         {
             ZeroOp[] around = op == ZeroOp.Forward
                 ? [ZeroOp.Gather, ZeroOp.Wait, op, ZeroOp.Release]
                 : [ZeroOp.Gather, ZeroOp.Wait, op, ZeroOp.Release, ZeroOp.Reduce, ZeroOp.Settle];
-            plan.AddRange(around.Select(one => new ZeroStep(ZeroPhase.Last, one, unit)));
+            plan.AddRange(around.Select(one => new ShardingStep(ZeroPhase.Last, one, unit)));
         }
-        plan.Add(new ZeroStep(ZeroPhase.Update, ZeroOp.Norm, 0));
-        plan.AddRange(Enumerable.Range(2, 4).Select(unit => new ZeroStep(ZeroPhase.Update, ZeroOp.Adamw, unit)));
+        plan.Add(new ShardingStep(ZeroPhase.Update, ZeroOp.Norm, 0));
+        plan.AddRange(Enumerable.Range(2, 4).Select(unit => new ShardingStep(ZeroPhase.Update, ZeroOp.Adamw, unit)));
         return [.. plan];
     }
 

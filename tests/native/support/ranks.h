@@ -31,6 +31,7 @@ inline void run_ranks(int32_t world, const std::function<void(const Communicator
   static std::atomic<int> groups{0};
   const std::string name = "test" + std::to_string(groups++);
   std::vector<std::thread> threads;
+  threads.reserve(static_cast<size_t>(world));
   for (int32_t rank = 0; rank < world; ++rank) {
     threads.emplace_back([&, rank] {
       const Communicator communicator =

@@ -1,7 +1,7 @@
 namespace LlavaSharp.Interop;
 
 /// <summary>How training is sharded over ranks (Rajbhandari et al. 2020).</summary>
-public sealed record ZeroOptions
+public sealed record ShardingOptions
 {
     /// <summary>0: nothing; 1: optimizer state; 2: gradients too; 3: weights too.</summary>
     public int Stage { get; init; }

@@ -4,4 +4,4 @@ namespace LlavaSharp.Interop;
 /// <param name="Phase">When it is done.</param>
 /// <param name="Op">What is done.</param>
 /// <param name="Unit">Index of the unit it is done to; 0 for <see cref="ZeroOp.Norm"/>.</param>
-public readonly record struct ZeroStep(ZeroPhase Phase, ZeroOp Op, int Unit);
+public readonly record struct ShardingStep(ZeroPhase Phase, ZeroOp Op, int Unit);
