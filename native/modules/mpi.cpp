@@ -1,7 +1,9 @@
 // Messages between processes that mpirun or srun started, over MPI: shared memory on one machine,
 // and whatever MPI finds between machines.
+#define OMPI_SKIP_MPICXX 1  // The C interface alone: the C++ one is another library.
 #include <mpi.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <stdexcept>

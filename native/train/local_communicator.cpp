@@ -31,6 +31,7 @@ struct Group {
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<Post> posts;
+  int32_t copying = 0;  // Ranks that read others' parts just now.
   std::string failure;  // The first rank's to fail.
 };
 
@@ -89,17 +90,17 @@ class LocalCommunicator final : public Communicator {
       const Clock::time_point end = deadline();
       wait_for(lock, label, end, &Post::shown);
       check(label, receive);
+      ++group_->copying;
       lock.unlock();  // The posts stay as they are until all have copied.
       copy(receive);
       lock.lock();
+      --group_->copying;
       own().copied = label.sequence;
       group_->changed.notify_all();
       wait_for(lock, label, end, &Post::copied);
     } catch (const core::Error& error) {
-      if (!lock.owns_lock()) {
-        lock.lock();
-      }
       set_failure(error.what());
+      group_->changed.wait(lock, [&] { return group_->copying == 0; });  // From this rank, maybe.
       throw;
     }
   }
@@ -119,10 +120,14 @@ class LocalCommunicator final : public Communicator {
                 int64_t Post::* progress) {
     const auto behind = [&](const Post& post) { return post.*progress < label.sequence; };
     for (bool late = false;; late = Clock::now() >= end) {
+      const bool all_here = std::ranges::none_of(group_->posts, behind);
+      if (all_here && progress == &Post::copied) {
+        return;  // Also when a rank has failed since: this was done before.
+      }
       if (!group_->failure.empty()) {
         fail(LLV_COMM, "%s", group_->failure.c_str());
       }
-      if (std::ranges::none_of(group_->posts, behind)) {
+      if (all_here) {
         return;
       }
       for (size_t peer = 0; peer < group_->posts.size(); ++peer) {

@@ -34,13 +34,13 @@ OpenTransport find_module(const std::string& name, const char* package) {
   }
   places.push_back(own_folder() + "/" + file);
   places.push_back(own_folder() + "/../" + file);
-  std::string reason;
+  std::string reason;  // Of a module that is there and does not load.
   for (const std::string& place : places) {
     // DEEPBIND: libtorch brings a Gloo of its own, whose names must not take the place of Debian's.
     void* library = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
     if (library == nullptr) {
       const std::string error = dlerror();
-      if (reason.empty() || error.find("No such file") == std::string::npos) {
+      if (reason.empty() && error.find("No such file") == std::string::npos) {
         reason = error;
       }
       continue;
@@ -50,10 +50,13 @@ OpenTransport find_module(const std::string& name, const char* package) {
     }
     reason = place + " has no " + kOpenTransport;
   }
+  if (!reason.empty()) {
+    fail(LLV_UNSUPPORTED, "%s does not load: %s", file.c_str(), reason.c_str());
+  }
   fail(LLV_UNSUPPORTED,
-       "ranks over %s need %s, which is not there: install %s and build the engine again, or name "
-       "its folder with LLAVASHARP_MODULES (%s)",
-       name.c_str(), file.c_str(), package, reason.c_str());
+       "ranks over %s need %s, which is not in %s: install %s and build the engine again, or name "
+       "its folder with LLAVASHARP_MODULES",
+       name.c_str(), file.c_str(), own_folder().c_str(), package);
 }
 
 std::unique_ptr<Communicator> make_module_communicator(const CommunicatorOptions& options,

@@ -207,9 +207,10 @@ void Zero::publish(int32_t unit) {
 
 // The faults of a rank: it dies, or computes nonsense. Those of a transport are Exchange's.
 void Zero::meet_fault(int32_t unit) {
-  if (options_.fault_rank != rank_ || options_.fault_step != step_) {
+  if (options_.fault_rank != rank_ || options_.fault_step != step_ || fault_met_) {
     return;
   }
+  fault_met_ = true;
   if (options_.fault == LLV_FAULT_KILL) {
     static_cast<void>(std::raise(SIGKILL));
   }

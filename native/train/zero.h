@@ -86,6 +86,7 @@ class Zero final : public model::UnitOrder {
   int64_t bad_micro_ = -1;
   double bad_loss_ = 0;
   std::vector<std::byte> verdicts_;
+  bool fault_met_ = false;
 };
 
 }  // namespace llavasharp::train
