@@ -13,6 +13,7 @@ struct ZeroRun {
   bool lora = false;
   int32_t recompute = 0;
   int32_t steps = 4;
+  double learning_rate = 3e-3;
 };
 
 inline void PrintTo(const ZeroRun& run, std::ostream* out) {
@@ -111,7 +112,8 @@ inline Outcome train(
     }
     outcome.losses.push_back(loss);
     double norm = 0;
-    ok(llv_trainer_step(trainer.get(), &kGroup, 1, 1.0, &norm));
+    const llv_group group{.learning_rate = run.learning_rate, .weight_decay = 0.1};
+    ok(llv_trainer_step(trainer.get(), &group, 1, 1.0, &norm));
     outcome.norms.push_back(norm);
   }
   for (int32_t unit = 0; unit < units; ++unit) {
@@ -137,7 +139,8 @@ inline Outcome train_alone(
     }
     outcome.losses.push_back(sum);
     double norm = 0;
-    ok(llv_trainer_step(trainer.get(), &kGroup, 1, 1.0, &norm));
+    const llv_group group{.learning_rate = run.learning_rate, .weight_decay = 0.1};
+    ok(llv_trainer_step(trainer.get(), &group, 1, 1.0, &norm));
     outcome.norms.push_back(norm);
   }
   for (int32_t unit = 0;; ++unit) {

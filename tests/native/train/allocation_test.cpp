@@ -1,10 +1,11 @@
 // A steady training step allocates nothing: counted by taking malloc's place in this program, so
 // that libtorch's and the standard library's allocations count as ours do.
 #include <atomic>
+#include <barrier>
 #include <cerrno>
 #include <cstdlib>
 
-#include "support/tiny.h"
+#include "support/sharded_run.h"
 
 namespace {
 std::atomic<bool> counting{false};
@@ -128,6 +129,42 @@ TEST_P(Allocation, TheTenthStepAllocatesNothing) {
   const std::vector<float> probe(1000, 1.0F);
   counting = false;
   EXPECT_GE(allocations.load(), 1) << probe[7];
+}
+
+// Communication does not allocate either, nor does what is whole for a while.
+TEST(ShardedAllocation, TheTenthStepAllocatesNothing) {
+  if (!kCounts) {
+    GTEST_SKIP() << "a sanitizer has replaced malloc";
+  }
+  for (const int32_t stage : {1, 3}) {
+    std::barrier together(2);
+    run_ranks(2, [&](const Communicator& communicator, int32_t rank) {
+      const ZeroRun run{.stage = stage, .world = 2};
+      const Engine engine = make_engine(1);
+      const Model model = run_model(engine, run);
+      const Trainer trainer = make_sharded(model, communicator, zero_options(stage, 1));
+      const Batch batch = run_batch(1 + rank);
+      const llv_batch view = batch.view();
+      for (int i = 0; i < 10; ++i) {
+        together.arrive_and_wait();
+        if (i == 9 && rank == 0) {
+          allocations = 0;
+          counting = true;
+        }
+        together.arrive_and_wait();
+        llv_loss loss{};
+        double norm = 0;
+        const bool done =
+            llv_trainer_accumulate(trainer.get(), &view, 0.1, &loss) == LLV_OK &&
+            llv_trainer_step(trainer.get(), &kGroup, 1, 1.0, &norm) == LLV_OK;
+        together.arrive_and_wait();
+        counting = false;
+        EXPECT_TRUE(done) << llv_error_message();
+      }
+      EXPECT_EQ(allocations.load(), 0) << stage;
+      together.arrive_and_wait();
+    });
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -26,6 +26,20 @@ TEST_P(Zero, TrainsAsOneProcessDoes) {
   EXPECT_TRUE(train_ranks(run)[0] == ranks[0]);  // To the byte.
 }
 
+// Which rank has pictures, and how many, is all chance: text alone, images alone, both.
+TEST(ZeroBatches, OfAnyKindOnAnyRankTrainAsOneProcessDoes) {
+  const ZeroRun run{.stage = 3, .world = 4, .steps = 1000, .learning_rate = 1e-6};
+  std::vector<Outcome> outcomes(4);
+  const auto batch_of = [](int64_t index) {
+    const auto key = static_cast<uint32_t>(index) * 2654435761U;
+    return run_batch(static_cast<int64_t>(key >> 8U) % 1000, key);
+  };
+  run_ranks(4, [&](const Communicator& communicator, int32_t rank) {
+    outcomes[static_cast<size_t>(rank)] = train(run, communicator, rank, batch_of);
+  });
+  expect_equal(outcomes[0], train_alone(run, batch_of), 1e-5);
+}
+
 std::vector<ZeroRun> all_runs() {
   std::vector<ZeroRun> runs;
   for (int32_t stage = 0; stage < 4; ++stage) {
