@@ -262,7 +262,7 @@ public enum FaultKind
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "7c8dbab4a37878d54d4944174ad7124239e4b93d8b59571f8362afe6be32b626";
+    public const string HeaderHash = "d09d9ba232afa22823d4e4ba4c88ba585d6eccbaa1076cf471c3660847de6677";
 
     public const int AbiVersion = 1;
 
@@ -435,7 +435,7 @@ internal static unsafe partial class Native
         ("TrainerOptions", "Beta2", 16),
         ("TrainerOptions", "Eps", 24),
         ("TrainerOptions", "RecomputeLayers", 32),
-        ("TrainerOptions", "Reserved", 36),
+        ("TrainerOptions", "TokensAtOnce", 36),
         ("Workload", "", 56),
         ("Workload", "Size", 0),
         ("Workload", "Tokens", 8),
@@ -817,18 +817,20 @@ internal static unsafe partial class Native
         /// less memory. More than there are: all. Default 0.</summary>
         public int RecomputeLayers;
 
-        /// <summary>0.</summary>
-        public int Reserved;
+        /// <summary>Samples of a micro-batch run together up to so many tokens, a longer one alone: the same sums in
+        /// less memory. 0 (default): all where a decoder layer, an adapter or the head trains, else 1280. A sharded
+        /// trainer runs all.</summary>
+        public int TokensAtOnce;
     }
 
-    /// <summary>A training step, by its sizes alone.</summary>
+    /// <summary>The samples of a training step that run at once, by their sizes alone.</summary>
     [StructLayout(LayoutKind.Sequential)]
     public struct Workload
     {
         /// <summary>sizeof(llv_workload).</summary>
         public long Size;
 
-        /// <summary>T of a micro-batch, image rows included.</summary>
+        /// <summary>T, image rows included.</summary>
         public long Tokens;
 
         /// <summary>B.</summary>

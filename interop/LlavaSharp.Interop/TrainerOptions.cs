@@ -17,6 +17,12 @@ public sealed record TrainerOptions
     /// </summary>
     public int RecomputeLayers { get; init; }
 
+    /// <summary>
+    /// Samples of a micro-batch run together up to so many tokens, a longer one alone: the same sums in less memory. 0: all
+    /// where a decoder layer, an adapter or the head trains, else 1280.
+    /// </summary>
+    public int TokensAtOnce { get; init; }
+
     internal Native.TrainerOptions ToNative()
     {
         Native.TrainerOptionsInit(out Native.TrainerOptions native).ThrowIfFailed();
@@ -24,6 +30,7 @@ public sealed record TrainerOptions
         native.Beta2 = Beta2;
         native.Eps = Epsilon;
         native.RecomputeLayers = RecomputeLayers;
+        native.TokensAtOnce = TokensAtOnce;
         return native;
     }
 }

@@ -1,9 +1,10 @@
 namespace LlavaSharp.Interop;
 
-/// <summary>A training step, by its sizes alone: what <see cref="MemoryPlan"/> is computed from.</summary>
+/// <summary>The samples of a training step that run at once (<see cref="TrainerOptions.TokensAtOnce"/>), by their sizes alone:
+/// what <see cref="MemoryPlan"/> is computed from.</summary>
 public sealed record Workload
 {
-    /// <summary>T: tokens of a micro-batch, image rows included.</summary>
+    /// <summary>T: their tokens, image rows included.</summary>
     public required long Tokens { get; init; }
 
     /// <summary>B.</summary>

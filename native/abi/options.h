@@ -20,10 +20,14 @@ inline train::AdamWOptions adamw_of(const llv_trainer_options& options) {
     core::fail(LLV_INVALID, "recompute_layers is %d: must not be negative",
                options.recompute_layers);
   }
+  if (options.tokens_at_once < 0) {
+    core::fail(LLV_INVALID, "tokens_at_once is %d: must not be negative", options.tokens_at_once);
+  }
   return {.beta1 = options.beta1,
           .beta2 = options.beta2,
           .eps = options.eps,
-          .recompute_layers = static_cast<size_t>(options.recompute_layers)};
+          .recompute_layers = static_cast<size_t>(options.recompute_layers),
+          .tokens_at_once = options.tokens_at_once};
 }
 
 inline void require_no_trainer(const ModelObject& model) {

@@ -19,7 +19,7 @@ llv_status llv_trainer_options_init(llv_trainer_options* out_options) {
                     .beta2 = defaults.beta2,
                     .eps = defaults.eps,
                     .recompute_layers = 0,
-                    .reserved = 0};
+                    .tokens_at_once = 0};
   });
 }
 

@@ -65,8 +65,9 @@ struct Kernels {
                              View q, View k, View v, const AttentionShape& shape);
   // y [rows, n] = silu(gate) · up, where gate_up is [rows, 2n] = gate beside up.
   void (*swiglu_forward)(View y, View gate_up);
-  // dgate_up [rows, 2n] from dy; may be the same memory as gate_up.
-  void (*swiglu_backward)(View dgate_up, View dy, View gate_up);
+  // dgate_up [rows, 2n] from dy; may be the same memory as gate_up. Forward's y once more unless
+  // empty; may be the same memory as dy.
+  void (*swiglu_backward)(View dgate_up, View y, View dy, View gate_up);
   // x += bias a row, in place; bias [1, cols].
   void (*add_bias)(View x, View bias);
   // pre = x + bias (kept for backward if not empty), y = activation(pre); y may be x's memory.

@@ -17,7 +17,7 @@ namespace {
 constexpr const char* kUsage =
     "usage: bench_step [--stage pretrain|lora|full] [--size tiny|small] [--batch N] [--threads N]\n"
     "                  [--steps N] [--layers N] [--tokens N] [--json] [--no_floor] [--shapes]\n"
-    "                  [--recompute LAYERS] [--cpu_time]\n"
+    "                  [--recompute LAYERS] [--tokens_at_once N] [--cpu_time]\n"
     "Times training steps (median) beside their floor: the products and attentions of the batch,\n"
     "each timed alone in the same run; --shapes prints them. --cpu_time counts processor time:\n"
     "for one thread on a busy machine. Without arguments: tiny, all stages.\n";
@@ -61,6 +61,8 @@ StepOptions parse(int argc, char** argv) {
       options.floor = false;
     } else if (flag == "--recompute") {
       options.recompute = number(value());
+    } else if (flag == "--tokens_at_once") {
+      options.at_once = number(value());
     } else if (flag == "--cpu_time") {
       step_clock = Clock::kProcessor;
     } else if (flag == "--shapes") {
@@ -93,6 +95,7 @@ StepResult time_steps(llv_model* model, const StepBatch& batch, const StepOption
   llv_trainer_options trainer_options;
   check(llv_trainer_options_init(&trainer_options));
   trainer_options.recompute_layers = options.recompute;
+  trainer_options.tokens_at_once = options.at_once;
   llv_trainer* handle = nullptr;
   reset_peak();  // Everything is loaded; a trainer's state belongs to the step.
   check(llv_trainer_create(model, &trainer_options, &handle));

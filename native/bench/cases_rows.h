@@ -105,7 +105,7 @@ inline Case swiglu_backward(int64_t rows, int64_t cols) {
   auto x = data(rows, 2 * cols);
   auto dy = data(rows, cols, 2);
   auto dx = data(rows, 2 * cols);
-  return {.run = [=] { cpu_kernels().swiglu_backward(dx->view(), dy->view(), x->view()); },
+  return {.run = [=] { cpu_kernels().swiglu_backward(dx->view(), View{}, dy->view(), x->view()); },
           .error =
               [=] {
                 return relative_error(*dx, [&](int64_t row, int64_t col) {

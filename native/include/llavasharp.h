@@ -398,13 +398,16 @@ typedef struct llv_trainer_options {
   int32_t recompute_layers; /**< The first so many decoder layers keep only their input for
                              * backward, and run again: same bits, less memory. More than there are:
                              * all. Default 0. */
-  int32_t reserved;         /**< 0. */
+  int32_t tokens_at_once; /**< Samples of a micro-batch run together up to so many tokens, a longer
+                           * one alone: the same sums in less memory. 0 (default): all where a
+                           * decoder layer, an adapter or the head trains, else 1280. A sharded
+                           * trainer runs all. */
 } llv_trainer_options;
 
-/** A training step, by its sizes alone. */
+/** The samples of a training step that run at once, by their sizes alone. */
 typedef struct llv_workload {
   int64_t size;             /**< sizeof(llv_workload). */
-  int64_t tokens;           /**< T of a micro-batch, image rows included. */
+  int64_t tokens;           /**< T, image rows included. */
   int64_t samples;          /**< B. */
   int64_t supervised;       /**< R: tokens with a label that counts. */
   int64_t images;           /**< N, none of them cut off. */

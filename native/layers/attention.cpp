@@ -51,11 +51,28 @@ backend::AttentionShape shape_of(const AttentionConfig& c, const Packing& packin
           .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(c.head_dim)))};
 }
 
+// What the products read; made again for the weights' gradients.
+struct Normed {
+  View all;   // [T, D]
+  View rows;  // [R, D], with a selection only.
+};
+
+Normed make_normed(Context context, const AttentionConfig& c, const AttentionWeights& weights,
+                   const Selection* selection, const AttentionSaved& s) {
+  Normed normed{.all = context.arena.take(s.x.rows, s.x.cols), .rows = {}};
+  rms_norm_forward(context, normed.all, s.x, weights.norm, c.norm_eps, s.inverse_rms);
+  if (selection != nullptr) {
+    normed.rows = context.arena.take(selection->count, s.x.cols);
+    context.kernels.gather_rows(normed.rows, normed.all, selection->rows);
+  }
+  return normed;
+}
+
 // qkv = rope(normed · Wqkvᵀ), all rows.
 void project_all(Context context, const AttentionConfig& c, const AttentionWeights& weights,
-                 const Packing& packing, const AttentionSaved& s) {
-  core::matmul_nt(s.qkv, s.normed, weights.qkv);
-  lora_forward(context, weights.qkv_lora, Site::kAttention, s.qkv, s.normed, s.qkv_u);
+                 const Packing& packing, const AttentionSaved& s, const Normed& normed) {
+  core::matmul_nt(s.qkv, normed.all, weights.qkv);
+  lora_forward(context, weights.qkv_lora, Site::kAttention, s.qkv, normed.all, s.qkv_u);
   const View rotated = s.qkv.col_range(0, query_width(c) + key_width(c));
   context.kernels.rope(rotated, packing.positions, c.rope_frequencies, c.heads + c.kv_heads,
                        c.head_dim, false);
@@ -63,51 +80,40 @@ void project_all(Context context, const AttentionConfig& c, const AttentionWeigh
 
 // Keys and values of all rows, queries of the selected ones.
 void project_selected(Context context, const AttentionConfig& c, const AttentionWeights& weights,
-                      const Packing& packing, const Selection& selection, const AttentionSaved& s) {
+                      const Packing& packing, const Selection& selection, const AttentionSaved& s,
+                      const Normed& normed) {
   const int64_t queries = query_width(c);
   const View kv = keys_values_of(c, s.qkv);
-  core::matmul_nt(kv, s.normed, weight_rows(weights.qkv, queries, kv.cols));
+  core::matmul_nt(kv, normed.all, weight_rows(weights.qkv, queries, kv.cols));
   lora_forward(context, weights.qkv_lora.slice(queries, queries + kv.cols), Site::kAttention, kv,
-               s.normed, s.qkv_u);
+               normed.all, s.qkv_u);
   context.kernels.rope(keys_of(c, kv), packing.positions, c.rope_frequencies, c.kv_heads,
                        c.head_dim, false);
-  context.kernels.gather_rows(s.normed_rows, s.normed, selection.rows);
-  core::matmul_nt(s.query, s.normed_rows, weight_rows(weights.qkv, 0, queries));
+  core::matmul_nt(s.query, normed.rows, weight_rows(weights.qkv, 0, queries));
   lora_forward(context, weights.qkv_lora.slice(0, queries), Site::kAttentionRows, s.query,
-               s.normed_rows, s.query_u);
+               normed.rows, s.query_u);
   context.kernels.rope(s.query, selection.positions, c.rope_frequencies, c.heads, c.head_dim,
                        false);
 }
 
-// Takes what backward reads, then what it does not, so that a rewind to `kept` frees the latter.
-core::Arena::Mark take(Context context, const AttentionConfig& c, const AttentionWeights& weights,
-                       View x, const Selection* selection, Keep keep, AttentionSaved& s) {
+// Takes what backward reads.
+AttentionSaved take(Context context, const AttentionConfig& c, const AttentionWeights& weights,
+                    View x, const Selection* selection, Keep keep) {
   core::Arena& arena = context.arena;
   const int64_t rows = selection != nullptr ? selection->count : x.rows;
-  const int64_t width = query_width(c) + 2 * key_width(c);
-  const auto take_normed = [&] {
-    s.normed = arena.take(x.rows, x.cols);
-    s.normed_rows = selection != nullptr ? arena.take(rows, x.cols) : View{};
-    const int64_t query_ranks = weights.qkv_lora.slice(0, query_width(c)).ranks();
-    const int64_t all_ranks = weights.qkv_lora.ranks();
-    s.qkv_u = arena.take(x.rows, selection != nullptr ? all_ranks - query_ranks : all_ranks);
-    s.query_u = selection != nullptr ? arena.take(rows, query_ranks) : View{};
-    s.out_u = arena.take(rows, weights.out_lora.ranks());
-  };
-  const core::Arena::Mark start = arena.mark();
+  const int64_t query_ranks = weights.qkv_lora.slice(0, query_width(c)).ranks();
+  const int64_t all_ranks = weights.qkv_lora.ranks();
+  AttentionSaved s;
   s.x = x;
   s.inverse_rms = arena.take(1, x.rows);
-  s.qkv = arena.take(x.rows, width);
+  s.qkv = arena.take(x.rows, query_width(c) + 2 * key_width(c));
   s.query = selection != nullptr ? arena.take(rows, query_width(c)) : queries_of(c, s.qkv);
   s.attended = arena.take(rows, query_width(c));
   s.log_sum_exp = keep == Keep::kNothing ? View{} : arena.take(rows, c.heads);
-  if (keep == Keep::kForWeights) {
-    take_normed();
-    return arena.mark();
-  }
-  const core::Arena::Mark kept = arena.mark();
-  take_normed();
-  return keep == Keep::kNothing ? start : kept;
+  s.qkv_u = arena.take(x.rows, selection != nullptr ? all_ranks - query_ranks : all_ranks);
+  s.query_u = selection != nullptr ? arena.take(rows, query_ranks) : View{};
+  s.out_u = arena.take(rows, weights.out_lora.ranks());
+  return s;
 }
 
 }  // namespace
@@ -116,13 +122,17 @@ void attention_forward(Context context, const AttentionConfig& config,
                        const AttentionWeights& weights, const Packing& packing,
                        const Selection* selection, const LayerCache* cache, View y, View x,
                        Keep keep, AttentionSaved* saved) {
-  AttentionSaved s;
-  const core::Arena::Mark kept = take(context, config, weights, x, selection, keep, s);
-  rms_norm_forward(context, s.normed, x, weights.norm, config.norm_eps, s.inverse_rms);
-  if (selection != nullptr) {
-    project_selected(context, config, weights, packing, *selection, s);
-  } else {
-    project_all(context, config, weights, packing, s);
+  const core::Arena::Mark start = context.arena.mark();
+  const AttentionSaved s = take(context, config, weights, x, selection, keep);
+  const core::Arena::Mark kept = context.arena.mark();
+  {
+    const Scratch scratch(context.arena);
+    const Normed normed = make_normed(context, config, weights, selection, s);
+    if (selection != nullptr) {
+      project_selected(context, config, weights, packing, *selection, s, normed);
+    } else {
+      project_all(context, config, weights, packing, s, normed);
+    }
   }
   View keys_values = keys_values_of(config, s.qkv);
   if (cache != nullptr) {
@@ -139,11 +149,65 @@ void attention_forward(Context context, const AttentionConfig& config,
   }
   core::matmul_nt(y, s.attended, weights.out, Accumulate::kYes);
   lora_forward(context, weights.out_lora, Site::kAttended, y, s.attended, s.out_u);
-  context.arena.rewind(kept);
+  context.arena.rewind(keep == Keep::kNothing ? start : kept);
   if (saved != nullptr) {
     *saved = s;
   }
 }
+
+namespace {
+
+// Gradients of qkv [T, (H+2K)·d], before rope's inverse, and of the query [R, H·d], which is its
+// columns or, with a selection, its own.
+struct ProjectedGradients {
+  View qkv;
+  View query;
+};
+
+// From dy [R, D] through the output product and the attention.
+void attend_backward(Context context, const AttentionConfig& config,
+                     const AttentionWeights& weights, const AttentionWeights& gradients,
+                     const backend::AttentionShape& shape, const ProjectedGradients& d, View dy,
+                     const AttentionSaved& saved) {
+  const Scratch scratch(context.arena);
+  const View dattended = context.arena.take(dy.rows, query_width(config));  // [R, H·d]
+  linear_backward_input(dattended, dy, weights.out);
+  linear_backward_weights(context, {.weight = gradients.out, .bias = {}}, dy, saved.attended);
+  lora_backward(context, weights.out_lora, gradients.out_lora, Site::kAttended, dattended, dy,
+                saved.attended, saved.out_u);
+  const View dkv = keys_values_of(config, d.qkv);
+  const View kv = keys_values_of(config, saved.qkv);
+  context.kernels.attention_backward(d.query, keys_of(config, dkv), values_of(config, dkv),
+                                     dattended, saved.attended, saved.log_sum_exp, saved.query,
+                                     keys_of(config, kv), values_of(config, kv), shape);
+}
+
+// dnormed [T, D] from the gradients of what project_selected made.
+void project_selected_backward(Context context, const AttentionConfig& config,
+                               const AttentionWeights& weights, const AttentionWeights& gradients,
+                               const Selection& selection, View dnormed,
+                               const ProjectedGradients& d, const AttentionSaved& saved,
+                               const Normed& normed) {
+  const int64_t queries = query_width(config);
+  const View dkv = keys_values_of(config, d.qkv);
+  const int64_t width = queries + dkv.cols;
+  linear_backward_weights(context,
+                          {.weight = weight_rows(gradients.qkv, queries, dkv.cols), .bias = {}},
+                          dkv, normed.all);
+  linear_backward_weights(context, {.weight = weight_rows(gradients.qkv, 0, queries), .bias = {}},
+                          d.query, normed.rows);
+  linear_backward_input(dnormed, dkv, weight_rows(weights.qkv, queries, dkv.cols));
+  lora_backward(context, weights.qkv_lora.slice(queries, width),
+                gradients.qkv_lora.slice(queries, width), Site::kAttention, dnormed, dkv,
+                normed.all, saved.qkv_u);
+  const View dnormed_rows = context.arena.take(d.query.rows, dnormed.cols);  // [R, D]
+  linear_backward_input(dnormed_rows, d.query, weight_rows(weights.qkv, 0, queries));
+  lora_backward(context, weights.qkv_lora.slice(0, queries), gradients.qkv_lora.slice(0, queries),
+                Site::kAttentionRows, dnormed_rows, d.query, normed.rows, saved.query_u);
+  context.kernels.scatter_rows(dnormed, dnormed_rows, selection.rows, true);
+}
+
+}  // namespace
 
 void attention_backward(Context context, const AttentionConfig& config,
                         const AttentionWeights& weights, const AttentionWeights& gradients,
@@ -151,51 +215,33 @@ void attention_backward(Context context, const AttentionConfig& config,
                         const AttentionSaved& saved) {
   const Scratch scratch(context.arena);
   const int64_t queries = query_width(config);
-  const View dattended = context.arena.take(dy.rows, queries);  // [R, H·d]
-  linear_backward_input(dattended, dy, weights.out);
-  linear_backward_weights(context, {.weight = gradients.out, .bias = {}}, dy, saved.attended);
-  lora_backward(context, weights.out_lora, gradients.out_lora, Site::kAttended, dattended, dy,
-                saved.attended, saved.out_u);
-
   const View dqkv = context.arena.take(saved.qkv.rows, saved.qkv.cols);  // [T, (H+2K)·d]
-  const View dkv = keys_values_of(config, dqkv);
-  const View dquery =
-      selection != nullptr ? context.arena.take(dy.rows, queries) : queries_of(config, dqkv);
-  const View kv = keys_values_of(config, saved.qkv);
-  context.kernels.attention_backward(dquery, keys_of(config, dkv), values_of(config, dkv),
-                                     dattended, saved.attended, saved.log_sum_exp, saved.query,
-                                     keys_of(config, kv), values_of(config, kv),
-                                     shape_of(config, packing, selection));
+  const ProjectedGradients d{.qkv = dqkv,
+                             .query = selection != nullptr ? context.arena.take(dy.rows, queries)
+                                                           : queries_of(config, dqkv)};
+  attend_backward(context, config, weights, gradients, shape_of(config, packing, selection), d, dy,
+                  saved);
 
   const View dnormed = context.arena.take(dx.rows, dx.cols);  // [T, D]
+  Normed normed;
+  if (!gradients.qkv.empty() || !gradients.qkv_lora.a.empty()) {
+    normed = make_normed(context, config, weights, selection, saved);
+  }
   const auto unrotate = [&](View x, const int32_t* positions, int32_t heads) {
     context.kernels.rope(x, positions, config.rope_frequencies, heads, config.head_dim, true);
   };
   if (selection == nullptr) {
     unrotate(dqkv.col_range(0, queries + key_width(config)), packing.positions,
              config.heads + config.kv_heads);
-    linear_backward_weights(context, {.weight = gradients.qkv, .bias = {}}, dqkv, saved.normed);
+    linear_backward_weights(context, {.weight = gradients.qkv, .bias = {}}, dqkv, normed.all);
     linear_backward_input(dnormed, dqkv, weights.qkv);
     lora_backward(context, weights.qkv_lora, gradients.qkv_lora, Site::kAttention, dnormed, dqkv,
-                  saved.normed, saved.qkv_u);
+                  normed.all, saved.qkv_u);
   } else {
-    unrotate(keys_of(config, dkv), packing.positions, config.kv_heads);
-    unrotate(dquery, selection->positions, config.heads);
-    linear_backward_weights(context,
-                            {.weight = weight_rows(gradients.qkv, queries, dkv.cols), .bias = {}},
-                            dkv, saved.normed);
-    linear_backward_weights(context, {.weight = weight_rows(gradients.qkv, 0, queries), .bias = {}},
-                            dquery, saved.normed_rows);
-    linear_backward_input(dnormed, dkv, weight_rows(weights.qkv, queries, dkv.cols));
-    const int64_t width = queries + dkv.cols;
-    lora_backward(context, weights.qkv_lora.slice(queries, width),
-                  gradients.qkv_lora.slice(queries, width), Site::kAttention, dnormed, dkv,
-                  saved.normed, saved.qkv_u);
-    const View dnormed_rows = context.arena.take(dy.rows, dx.cols);  // [R, D]
-    linear_backward_input(dnormed_rows, dquery, weight_rows(weights.qkv, 0, queries));
-    lora_backward(context, weights.qkv_lora.slice(0, queries), gradients.qkv_lora.slice(0, queries),
-                  Site::kAttentionRows, dnormed_rows, dquery, saved.normed_rows, saved.query_u);
-    context.kernels.scatter_rows(dnormed, dnormed_rows, selection->rows, true);
+    unrotate(keys_of(config, keys_values_of(config, dqkv)), packing.positions, config.kv_heads);
+    unrotate(d.query, selection->positions, config.heads);
+    project_selected_backward(context, config, weights, gradients, *selection, dnormed, d, saved,
+                              normed);
     context.kernels.fill(dx, 0.0F);
     context.kernels.scatter_rows(dx, dy, selection->rows, false);
   }

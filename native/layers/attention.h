@@ -31,8 +31,6 @@ struct AttentionWeights {
 struct AttentionSaved {
   View x;            // [T, D] the input, borrowed.
   View inverse_rms;  // [1, T]
-  View normed;       // [T, D], kept for weights only.
-  View normed_rows;  // [R, D], kept for weights, with a selection only.
   View query;        // [R, H·d] after rope: of qkv, or its own with a selection.
   View qkv;          // [T, (H+2K)·d] after rope; query columns unused with a selection.
   View attended;     // [R, H·d]

@@ -80,10 +80,16 @@ void lora_forward(Context context, const LoraGroup& group, Site site, View y, Vi
 
 void lora_backward(Context context, const LoraGroup& group, const LoraGroup& gradients, Site site,
                    View dx, View dy, View x, View u) {
-  if (group.empty()) {
-    return;
-  }
   const Scratch scratch(context.arena);
+  const View du = lora_backward_input(context, group, gradients, site, dx, dy, u);
+  lora_backward_weights(context, group, gradients, site, du, x);
+}
+
+View lora_backward_input(Context context, const LoraGroup& group, const LoraGroup& gradients,
+                         Site site, View dx, View dy, View u) {
+  if (group.empty()) {
+    return {};
+  }
   const View du = context.arena.take(dy.rows, group.a.rows);  // [n, R]
   for (int32_t i = 0; i < group.count; ++i) {
     const LoraPart& part = group.parts.at(static_cast<size_t>(i));
@@ -96,17 +102,24 @@ void lora_backward(Context context, const LoraGroup& group, const LoraGroup& gra
       core::matmul_tn(db, dpart, columns_of(part, u, part.b.cols), Accumulate::kYes);
     }
   }
-  if (!gradients.a.empty()) {
-    const Scratch input(context.arena);
-    core::matmul_tn(gradients.a, du, input_of(context, group, site, x), Accumulate::kYes);
-  }
   if (!drops(context, group)) {
     core::matmul_nn(dx, du, group.a, Accumulate::kYes);
-    return;
+    return du;
   }
+  const Scratch scratch(context.arena);
   const View dropped = context.arena.take(dx.rows, dx.cols);  // [n, in]
   core::matmul_nn(dropped, du, group.a);
   context.kernels.dropout(dx, dropped, mask_key(context, group, site), group.dropout, true);
+  return du;
+}
+
+void lora_backward_weights(Context context, const LoraGroup& group, const LoraGroup& gradients,
+                           Site site, View du, View x) {
+  if (gradients.a.empty()) {
+    return;
+  }
+  const Scratch scratch(context.arena);
+  core::matmul_tn(gradients.a, du, input_of(context, group, site, x), Accumulate::kYes);
 }
 
 }  // namespace llavasharp::layers

@@ -47,4 +47,12 @@ void lora_forward(Context context, const LoraGroup& group, Site site, View y, Vi
 void lora_backward(Context context, const LoraGroup& group, const LoraGroup& gradients, Site site,
                    View dx, View dy, View x, View u);
 
+// Its halves, for an x that is made in between: all but A's gradient, returning du [n, R] in the
+// arena, and A's gradient.
+[[nodiscard]] View lora_backward_input(Context context, const LoraGroup& group,
+                                       const LoraGroup& gradients, Site site, View dx, View dy,
+                                       View u);
+void lora_backward_weights(Context context, const LoraGroup& group, const LoraGroup& gradients,
+                           Site site, View du, View x);
+
 }  // namespace llavasharp::layers

@@ -14,49 +14,67 @@ void mlp_forward(Context context, double norm_eps, const MlpWeights& weights, Vi
   s.x = x;
   s.inverse_rms = arena.take(1, x.rows);
   s.gate_up = arena.take(x.rows, weights.gate_up.rows);
-  const core::Arena::Mark kept_for_input = arena.mark();
-  s.normed = arena.take(x.rows, x.cols);
-  s.activated = arena.take(x.rows, weights.down.cols);
   s.gate_up_u = arena.take(x.rows, weights.gate_up_lora.ranks());
   s.down_u = arena.take(x.rows, weights.down_lora.ranks());
+  const core::Arena::Mark kept = arena.mark();
+  const View normed = arena.take(x.rows, x.cols);                // [R, D]
+  const View activated = arena.take(x.rows, weights.down.cols);  // [R, I]
 
-  rms_norm_forward(context, s.normed, x, weights.norm, norm_eps, s.inverse_rms);
-  core::matmul_nt(s.gate_up, s.normed, weights.gate_up);
-  lora_forward(context, weights.gate_up_lora, Site::kMlp, s.gate_up, s.normed, s.gate_up_u);
-  context.kernels.swiglu_forward(s.activated, s.gate_up);
+  rms_norm_forward(context, normed, x, weights.norm, norm_eps, s.inverse_rms);
+  core::matmul_nt(s.gate_up, normed, weights.gate_up);
+  lora_forward(context, weights.gate_up_lora, Site::kMlp, s.gate_up, normed, s.gate_up_u);
+  if (!y.empty() || !weights.down_lora.empty()) {
+    context.kernels.swiglu_forward(activated, s.gate_up);
+  }
   if (!y.empty()) {
     if (y.data != x.data) {
       context.kernels.copy(y, x);
     }
-    core::matmul_nt(y, s.activated, weights.down, core::Accumulate::kYes);
+    core::matmul_nt(y, activated, weights.down, core::Accumulate::kYes);
   }
-  lora_forward(context, weights.down_lora, Site::kActivated, y, s.activated, s.down_u);
+  lora_forward(context, weights.down_lora, Site::kActivated, y, activated, s.down_u);
 
-  if (keep != Keep::kForWeights) {
-    arena.rewind(keep == Keep::kNothing ? start : kept_for_input);
-  }
+  arena.rewind(keep == Keep::kNothing ? start : kept);
   if (saved != nullptr) {
     *saved = s;
   }
 }
 
-void mlp_backward(Context context, const MlpWeights& weights, const MlpWeights& gradients, View dy,
-                  const MlpSaved& saved) {
+namespace {
+
+// From dy [R, D] to the gradient of gate_up, in its place.
+void down_backward(Context context, const MlpWeights& weights, const MlpWeights& gradients, View dy,
+                   const MlpSaved& saved) {
   const Scratch scratch(context.arena);
   const View dactivated = context.arena.take(dy.rows, weights.down.cols);  // [R, I]
   linear_backward_input(dactivated, dy, weights.down);
-  linear_backward_weights(context, {.weight = gradients.down, .bias = {}}, dy, saved.activated);
-  lora_backward(context, weights.down_lora, gradients.down_lora, Site::kActivated, dactivated, dy,
-                saved.activated, saved.down_u);
+  const View du = lora_backward_input(context, weights.down_lora, gradients.down_lora,
+                                      Site::kActivated, dactivated, dy, saved.down_u);
+  const bool trains = !gradients.down.empty() || !gradients.down_lora.a.empty();
+  const View activated = trains ? dactivated : View{};  // In its gradient's place.
+  context.kernels.swiglu_backward(saved.gate_up, activated, dactivated, saved.gate_up);
+  linear_backward_weights(context, {.weight = gradients.down, .bias = {}}, dy, activated);
+  lora_backward_weights(context, weights.down_lora, gradients.down_lora, Site::kActivated, du,
+                        activated);
+}
 
-  const View dgate_up = saved.gate_up;  // [R, 2I]
-  context.kernels.swiglu_backward(dgate_up, dactivated, saved.gate_up);
-  linear_backward_weights(context, {.weight = gradients.gate_up, .bias = {}}, dgate_up,
-                          saved.normed);
+}  // namespace
+
+void mlp_backward(Context context, double norm_eps, const MlpWeights& weights,
+                  const MlpWeights& gradients, View dy, const MlpSaved& saved) {
+  down_backward(context, weights, gradients, dy, saved);
+  const Scratch scratch(context.arena);
+  const View& dgate_up = saved.gate_up;                       // [R, 2I]
   const View dnormed = context.arena.take(dy.rows, dy.cols);  // [R, D]
+  View normed;                                                // [R, D]
+  if (!gradients.gate_up.empty() || !gradients.gate_up_lora.a.empty()) {
+    normed = context.arena.take(dy.rows, dy.cols);
+    rms_norm_forward(context, normed, saved.x, weights.norm, norm_eps, saved.inverse_rms);
+  }
+  linear_backward_weights(context, {.weight = gradients.gate_up, .bias = {}}, dgate_up, normed);
   linear_backward_input(dnormed, dgate_up, weights.gate_up);
   lora_backward(context, weights.gate_up_lora, gradients.gate_up_lora, Site::kMlp, dnormed,
-                dgate_up, saved.normed, saved.gate_up_u);
+                dgate_up, normed, saved.gate_up_u);
   rms_norm_backward(context, dy, gradients.norm, dnormed, saved.x, weights.norm, saved.inverse_rms);
 }
 

@@ -22,11 +22,9 @@ struct MlpWeights {
 struct MlpSaved {
   View x;            // [R, D] the input, borrowed.
   View inverse_rms;  // [1, R]
-  View normed;       // [R, D], kept for weights only.
   View gate_up;      // [R, 2I], overwritten by backward.
-  View activated;    // [R, I], kept for weights only.
-  View gate_up_u;    // [R, ranks of gate and up], kept for weights only.
-  View down_u;       // [R, rank], kept for weights only.
+  View gate_up_u;    // [R, ranks of gate and up]
+  View down_u;       // [R, rank]
 };
 
 // y [R, D] from x [R, D]; y may be x with Keep::kNothing. An empty y is not made: what backward
@@ -35,7 +33,7 @@ void mlp_forward(Context context, double norm_eps, const MlpWeights& weights, Vi
                  Keep keep, MlpSaved* saved);
 
 // dy [R, D] becomes dx in place: the residual's gradient is already in it.
-void mlp_backward(Context context, const MlpWeights& weights, const MlpWeights& gradients, View dy,
-                  const MlpSaved& saved);
+void mlp_backward(Context context, double norm_eps, const MlpWeights& weights,
+                  const MlpWeights& gradients, View dy, const MlpSaved& saved);
 
 }  // namespace llavasharp::layers

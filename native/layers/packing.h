@@ -27,11 +27,8 @@ struct Selection {
   const int32_t* visible = nullptr;    // [R] keys that a row sees.
 };
 
-// How much of a forward pass stays in the arena for a backward pass.
-enum class Keep : int32_t {
-  kNothing,     // No backward pass.
-  kForInput,    // Input gradients only: the weights are frozen.
-  kForWeights,  // Input and weight gradients.
-};
+// What of a forward pass stays in the arena: nothing, or what a backward pass reads. What is cheap
+// to make again from that is not kept.
+enum class Keep : int32_t { kNothing, kForBackward };
 
 }  // namespace llavasharp::layers

@@ -120,6 +120,66 @@ void check_batch(const Batch& batch, const Config& config) {
   }
 }
 
+BatchParts::BatchParts(const Batch& batch, const Config& config, int64_t tokens)
+    : batch_(batch),
+      image_rows_(config.has_tower() ? static_cast<size_t>(config.image_rows()) : 0),
+      image_floats_(config.has_tower() ? static_cast<size_t>(config.image_floats()) : 0),
+      tokens_(tokens) {}
+
+// Whether the images before some one have all their rows before `token`, and the others none:
+// image_end_ is that one then.
+bool BatchParts::images_end_at(int64_t token) {
+  const auto is_before = [token](int32_t slot) { return slot >= 0 && slot < token; };
+  const auto is_after = [token](int32_t slot) { return slot >= token; };
+  std::span<const int32_t> slots = batch_.image_slots;
+  image_end_ = 0;
+  while (!slots.empty() && std::ranges::none_of(slots.first(image_rows_), is_after)) {
+    slots = slots.subspan(image_rows_);
+    ++image_end_;
+  }
+  return std::ranges::none_of(slots, is_before);
+}
+
+Batch BatchParts::next(core::Arena& arena) {
+  const auto& cu = batch_.cu_seqlens;
+  const int32_t begin = cu[sample_];
+  size_t end = sample_;  // After the last sample that fits and may be last.
+  for (size_t b = sample_ + 1; b < cu.size(); ++b) {
+    if (end > sample_ && cu[b] - begin > tokens_) {
+      break;
+    }
+    if (images_end_at(cu[b])) {
+      end = b;
+    }
+  }
+  (void)images_end_at(cu[end]);
+  const auto take = [&arena](size_t count) {
+    return std::span(arena.take_ints(static_cast<int64_t>(count)), count);
+  };
+  const std::span<int32_t> starts = take(end - sample_ + 1);
+  for (size_t b = 0; b < starts.size(); ++b) {
+    starts[b] = cu[sample_ + b] - begin;
+  }
+  const size_t images = image_end_ - image_;
+  const std::span<int32_t> slots = take(images * image_rows_);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const int32_t slot = batch_.image_slots[image_ * image_rows_ + i];
+    slots[i] = slot < 0 ? slot : slot - begin;
+  }
+  const auto part = [begin, count = static_cast<size_t>(cu[end] - begin)](auto all) {
+    return all.empty() ? all : all.subspan(static_cast<size_t>(begin), count);
+  };
+  const Batch run{.tokens = part(batch_.tokens),
+                  .labels = part(batch_.labels),
+                  .positions = part(batch_.positions),
+                  .cu_seqlens = starts,
+                  .image_slots = slots,
+                  .pixels = batch_.pixels.subspan(image_ * image_floats_, images * image_floats_)};
+  sample_ = end;
+  image_ = image_end_;
+  return run;
+}
+
 layers::Packing make_packing(const Batch& batch, core::Arena& arena) {
   const int64_t samples = batch.samples();
   const int64_t tokens = batch.count();

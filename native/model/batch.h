@@ -29,6 +29,30 @@ void check_batch(const Batch& batch, const Config& config);
 // Images among pixels; throws LLV_SHAPE when they are not whole images of the model's size.
 [[nodiscard]] int64_t check_pixels(std::span<const float> pixels, const Config& config);
 
+// A batch as runs of samples that hold at most so many tokens together, or one sample; only between
+// samples that no image's rows straddle.
+class BatchParts {
+ public:
+  // The batch is borrowed, and checked.
+  BatchParts(const Batch& batch, const Config& config, int64_t tokens);
+  [[nodiscard]] bool done() const { return sample_ + 1 == batch_.cu_seqlens.size(); }
+  // First token of the part that comes next.
+  [[nodiscard]] int64_t first_token() const { return batch_.cu_seqlens[sample_]; }
+  // The next part; what it does not borrow of the batch lies in the arena.
+  [[nodiscard]] Batch next(core::Arena& arena);
+
+ private:
+  [[nodiscard]] bool images_end_at(int64_t token);
+
+  const Batch& batch_;
+  size_t image_rows_;
+  size_t image_floats_;
+  int64_t tokens_;
+  size_t sample_ = 0;     // The next part's first sample,
+  size_t image_ = 0;      // its first image,
+  size_t image_end_ = 0;  // and the one after its last.
+};
+
 // Packing of the batch, in the arena.
 [[nodiscard]] layers::Packing make_packing(const Batch& batch, core::Arena& arena);
 

@@ -93,7 +93,8 @@ void decoder_backward(Context context, const Config& config,
     if (is_recomputed(run, i, last)) {
       recompute(inside, attention, weights[i], run, saved[i]);
     }
-    layers::mlp_backward(inside, weights[i].mlp, gradients[i].mlp, dy, saved[i].mlp);
+    layers::mlp_backward(inside, attention.norm_eps, weights[i].mlp, gradients[i].mlp, dy,
+                         saved[i].mlp);
     layers::attention_backward(inside, attention, weights[i].attention, gradients[i].attention,
                                run.packing, last ? run.selection : nullptr, dx, dy,
                                saved[i].attention);

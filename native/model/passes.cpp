@@ -178,10 +178,7 @@ struct Reach {
   bool layers;
   [[nodiscard]] bool inputs() const { return projector || embed; }
   [[nodiscard]] Keep keep() const {
-    if (layers) {
-      return Keep::kForWeights;
-    }
-    return inputs() ? Keep::kForInput : Keep::kNothing;
+    return layers || inputs() ? Keep::kForBackward : Keep::kNothing;
   }
 };
 
@@ -241,21 +238,17 @@ void backward_inputs(Llava& model, const Inputs& inputs, const Weights& gradient
   }
 }
 
-}  // namespace
-
-Loss run_gradients(Llava& model, const Batch& batch, const Weights& gradients,
-                   const GradientOptions& options) {
-  check_batch(batch, model.config());
-  check_labels(batch);
-  const Scratch scratch(model.engine().arena());
+// The loss of samples that run at once, and what it adds to the gradients. Nothing is done without
+// a supervised token.
+Loss run_part(Llava& model, const Batch& batch, const Weights& gradients,
+              const GradientOptions& options) {
   Context context = model.engine().context();
   context.dropout = options.dropout;
   const int64_t width = model.config().get().hidden;
   const Supervised supervised = make_supervised(batch, context.arena);
   const int64_t rows = supervised.selection.count;
   if (rows == 0) {
-    fail(LLV_INVALID, "no token of the batch's %lld is supervised",
-         static_cast<long long>(batch.count()));
+    return {};
   }
   const Reach reached = reach_of(model, batch);
   const DecoderRun run{.packing = make_packing(batch, context.arena),
@@ -283,6 +276,40 @@ Loss run_gradients(Llava& model, const Batch& batch, const Weights& gradients,
     backward_inputs(model, inputs, gradients, reached, options, dx);
   }
   return {.sum = sum, .tokens = rows};
+}
+
+int64_t tokens_at_once(const Llava& model, const Batch& batch, const GradientOptions& options) {
+  if (options.tokens_at_once > 0) {
+    return options.tokens_at_once;
+  }
+  const bool products =
+      model.trains(LLV_UNIT_LAYER) || model.trains(LLV_UNIT_LORA) || model.trains(LLV_UNIT_HEAD);
+  return products ? batch.count() : kFrozenTokens;
+}
+
+}  // namespace
+
+Loss run_gradients(Llava& model, const Batch& batch, const Weights& gradients,
+                   const GradientOptions& options) {
+  check_batch(batch, model.config());
+  check_labels(batch);
+  BatchParts parts(batch, model.config(), tokens_at_once(model, batch, options));
+  Loss loss;
+  while (!parts.done()) {
+    const Scratch scratch(model.engine().arena());
+    GradientOptions of_part = options;
+    if (const int64_t first = parts.first_token(); first > 0) {
+      of_part.dropout.key = backend::mix_keys(options.dropout.key, static_cast<uint64_t>(first), 0);
+    }
+    const Loss more = run_part(model, parts.next(model.engine().arena()), gradients, of_part);
+    loss.sum += more.sum;
+    loss.tokens += more.tokens;
+  }
+  if (loss.tokens == 0) {
+    fail(LLV_INVALID, "no token of the batch's %lld is supervised",
+         static_cast<long long>(batch.count()));
+  }
+  return loss;
 }
 
 }  // namespace llavasharp::model

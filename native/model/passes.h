@@ -47,7 +47,12 @@ struct GradientOptions {
   layers::Dropout dropout;  // Keys the adapters' masks.
   size_t recompute = 0;     // DecoderRun's.
   UnitOrder* order = nullptr;
+  // Samples that hold at most so many tokens together run at once; 0: all of them where a product
+  // of the decoder trains, else kFrozenTokens.
+  int64_t tokens_at_once = 0;
 };
+// Enough rows for products at full speed. With frozen weights nothing else depends on their number.
+inline constexpr int64_t kFrozenTokens = 1280;
 [[nodiscard]] Loss run_gradients(Llava& model, const Batch& batch, const Weights& gradients,
                                  const GradientOptions& options);
 

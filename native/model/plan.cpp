@@ -55,11 +55,12 @@ class Walk {
     const int64_t t = work_.tokens;
     const int64_t r = work_.supervised;
     const int64_t d = c_.hidden;
-    ints({r, r, r, work_.samples + 1, r, r});        // Supervised rows.
-    ints({work_.samples + 1, work_.samples, t, t});  // Packing.
-    tape_.take(r, d);                                // hidden
-    tape_.take(r, d);                                // dhidden
-    tape_.take(backward_ ? t : 0, d);                // dx
+    ints({work_.samples + 1, work_.images * config_.image_rows()});  // What runs at once.
+    ints({r, r, r, work_.samples + 1, r, r});                        // Supervised rows.
+    ints({work_.samples + 1, work_.samples, t, t});                  // Packing.
+    tape_.take(r, d);                                                // hidden
+    tape_.take(r, d);                                                // dhidden
+    tape_.take(backward_ ? t : 0, d);                                // dx
     inputs();
     tape_.take_bytes(backward_ ? c_.layers * static_cast<int64_t>(sizeof(DecoderLayerSaved)) : 0);
     std::vector<int64_t> begins;
@@ -151,58 +152,55 @@ class Walk {
     ints({images * config_.image_rows()});
   }
 
-  enum class Kept { kNothing, kForInput, kForWeights };
-  void attention(int64_t n, bool selected, Kept kept) {
+  void normed(int64_t n, bool selected) {
+    tape_.take(work_.tokens, c_.hidden);
+    tape_.take(selected ? n : 0, c_.hidden);
+  }
+  void attention(int64_t n, bool selected, bool kept) {
     const int64_t t = work_.tokens;
-    const int64_t d = c_.hidden;
     const int64_t start = tape_.mark();
     tape_.take(1, t);
     tape_.take(t, config_.query_width() + config_.key_value_width());
     tape_.take(selected ? n : 0, config_.query_width());
     tape_.take(n, config_.query_width());
-    tape_.take(kept == Kept::kNothing ? 0 : n, c_.heads);
-    const int64_t for_input = tape_.mark();
-    tape_.take(t, d);
-    tape_.take(selected ? n : 0, d);
+    tape_.take(kept ? n : 0, c_.heads);
     tape_.take(t, (selected ? 2 : 3) * rank_);
     tape_.take(selected ? n : 0, rank_);
     tape_.take(n, rank_);
-    dropped(t, d);
+    scratch([&] {
+      normed(n, selected);
+      dropped(t, c_.hidden);
+    });
     dropped(n, config_.query_width());
-    if (kept != Kept::kForWeights) {
-      tape_.rewind(kept == Kept::kNothing ? start : for_input);
+    if (!kept) {
+      tape_.rewind(start);
     }
   }
-  void mlp(int64_t n, Kept kept) {
+  void mlp(int64_t n, bool kept) {
     const int64_t start = tape_.mark();
     tape_.take(1, n);
     tape_.take(n, int64_t{2} * c_.intermediate);
-    const int64_t for_input = tape_.mark();
-    tape_.take(n, c_.hidden);
-    tape_.take(n, c_.intermediate);
     tape_.take(n, 2 * rank_);
     tape_.take(n, rank_);
-    dropped(n, c_.hidden);
-    dropped(n, c_.intermediate);
-    if (kept != Kept::kForWeights) {
-      tape_.rewind(kept == Kept::kNothing ? start : for_input);
+    scratch([&] {
+      tape_.take(n, c_.hidden);
+      tape_.take(n, c_.intermediate);
+      dropped(n, c_.hidden);
+      dropped(n, c_.intermediate);
+    });
+    if (!kept) {
+      tape_.rewind(start);
     }
-  }
-  [[nodiscard]] Kept kept() const {
-    if (!backward_) {
-      return Kept::kNothing;
-    }
-    return weights_ ? Kept::kForWeights : Kept::kForInput;
   }
   void forward(int32_t layer) {
     const int64_t n = rows(layer);
-    const Kept all = recomputed(layer) ? Kept::kNothing : kept();
+    const bool kept = backward_ && !recomputed(layer);
     if (backward_) {
       tape_.take(n, c_.hidden);  // After attention, or the layer's output where that is all.
       tape_.take(last(layer) || recomputed(layer) ? 0 : n, c_.hidden);
     }
-    attention(n, last(layer), all);
-    mlp(n, all);
+    attention(n, last(layer), kept);
+    mlp(n, kept);
   }
   void head() {
     const int64_t r = work_.supervised;
@@ -230,21 +228,29 @@ class Walk {
     const int64_t queries = config_.query_width();
     if (recomputed(layer)) {
       tape_.take(t, d);
-      attention(n, false, kept());
-      mlp(n, kept());
+      attention(n, false, true);
+      mlp(n, true);
     }
     scratch([&] {
       tape_.take(n, c_.intermediate);
       adapters(n, 1, c_.intermediate);
+    });
+    scratch([&] {
       tape_.take(n, d);
+      tape_.take(weights_ ? n : 0, d);
       adapters(n, 2, d);
     });
     scratch([&] {
-      tape_.take(n, queries);
-      adapters(n, 1, queries);
       tape_.take(t, queries + config_.key_value_width());
       tape_.take(last(layer) ? n : 0, queries);
+      scratch([&] {
+        tape_.take(n, queries);
+        adapters(n, 1, queries);
+      });
       tape_.take(t, d);
+      if (weights_) {
+        normed(n, last(layer));
+      }
       adapters(t, last(layer) ? 2 : 3, d);
       if (last(layer)) {
         tape_.take(n, d);

@@ -128,11 +128,13 @@ model::Loss Trainer::run_micro_batch(const model::Batch& batch, double scale) {
   zero_.begin_micro(steps_, micro_batches_);
   model::Loss loss;
   try {
-    loss = model::run_gradients(model_, batch, zero_.shards().gradients(),
-                                {.scale = scale,
-                                 .dropout = dropout,
-                                 .recompute = options_.recompute_layers,
-                                 .order = &zero_});
+    loss = model::run_gradients(
+        model_, batch, zero_.shards().gradients(),
+        {.scale = scale,
+         .dropout = dropout,
+         .recompute = options_.recompute_layers,
+         .order = &zero_,
+         .tokens_at_once = zero_.planned() ? batch.count() : options_.tokens_at_once});
   } catch (const core::Error& error) {
     if (error.status() != LLV_NUMERIC || zero_.alone()) {
       throw;

@@ -23,6 +23,7 @@ struct AdamWOptions {
   double beta2 = 0.999;
   double eps = 1e-8;
   size_t recompute_layers = 0;  // DecoderRun's.
+  int64_t tokens_at_once = 0;   // GradientOptions'.
 };
 
 // What a parameter group uses in one step.

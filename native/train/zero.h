@@ -36,6 +36,8 @@ class Zero final : public model::UnitOrder {
   [[nodiscard]] int32_t rank() const { return rank_; }
   [[nodiscard]] int32_t world() const { return world_; }
   [[nodiscard]] bool alone() const { return world_ == 1; }
+  // Whether the passes come to each unit as a plan says: once a micro-batch.
+  [[nodiscard]] bool planned() const { return planned_; }
   // Micro-batches an update; 0: as many as the host likes.
   [[nodiscard]] int32_t accumulation() const { return planned_ ? options_.accumulation : 0; }
   [[nodiscard]] Traffic traffic() { return exchange_ ? exchange_->traffic() : Traffic{}; }

@@ -13,7 +13,9 @@ public sealed class PlanTests
         {
             Tokens = batch.Tokens.Length,
             Samples = batch.SampleCount,
-            Supervised = Enumerable.Range(0, batch.Labels.Length).Count(index => batch.Labels.Span[index] >= 0),
+            // Nothing predicts a sample's first token.
+            Supervised = Enumerable.Range(0, batch.Labels.Length)
+                .Count(index => batch.Labels.Span[index] >= 0 && batch.Positions.Span[index] > 0),
             Units = UnitKinds.Layer | UnitKinds.Head,
             RecomputeLayers = recompute,
         };

@@ -124,7 +124,8 @@ _Static_assert(offsetof(llv_trainer_options, beta2) == 16, "llv_trainer_options.
 _Static_assert(offsetof(llv_trainer_options, eps) == 24, "llv_trainer_options.eps");
 _Static_assert(offsetof(llv_trainer_options, recompute_layers) == 32,
                "llv_trainer_options.recompute_layers");
-_Static_assert(offsetof(llv_trainer_options, reserved) == 36, "llv_trainer_options.reserved");
+_Static_assert(offsetof(llv_trainer_options, tokens_at_once) == 36,
+               "llv_trainer_options.tokens_at_once");
 
 _Static_assert(sizeof(llv_workload) == 56, "llv_workload");
 _Static_assert(offsetof(llv_workload, size) == 0, "llv_workload.size");

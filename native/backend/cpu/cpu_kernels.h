@@ -23,7 +23,7 @@ void attention_backward(View dq, View dk, View dv, View dout, View out, View log
                         View k, View v, const AttentionShape& shape);
 // swiglu.cpp
 void swiglu_forward(View y, View gate_up);
-void swiglu_backward(View dgate_up, View dy, View gate_up);
+void swiglu_backward(View dgate_up, View y, View dy, View gate_up);
 // activation.cpp
 void bias_activation_forward(View y, View pre, View x, View bias, Activation activation);
 void activation_backward(View dx, View dy, View pre, Activation activation);

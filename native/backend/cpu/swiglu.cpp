@@ -29,7 +29,9 @@ void SwigluForward(const View& y, const View& gate_up) {
 }
 
 // With s = sigmoid(gate):  dgate = dy · up · s (1 + gate (1 - s)),  dup = dy · gate · s.
-void SwigluBackward(const View& dgate_up, const View& dy, const View& gate_up) {
+template <bool kWithOutput>
+HWY_INLINE void BackwardRows(const View& dgate_up, const View& y, const View& dy,
+                             const View& gate_up) {
   const int64_t cols = dy.cols;
   core::parallel_for(dy.rows, row_grain(cols), [&](int64_t begin, int64_t end) {
     const auto one = Constant(1.0F);
@@ -47,12 +49,24 @@ void SwigluBackward(const View& dgate_up, const View& dy, const View& gate_up) {
         Sigmoid(g, s, rest);
         const auto d = LoadUpTo(dout + i, n);
         const auto slope = hn::Mul(s, hn::MulAdd(g, rest, one));
-        const auto value = hn::Mul(hn::Mul(d, LoadUpTo(up + i, n)), slope);
-        StoreUpTo(hn::Mul(d, hn::Mul(g, s)), dup + i, n);
-        StoreUpTo(value, dgate + i, n);
+        const auto u = LoadUpTo(up + i, n);
+        const auto silu = hn::Mul(g, s);
+        StoreUpTo(hn::Mul(d, silu), dup + i, n);
+        StoreUpTo(hn::Mul(hn::Mul(d, u), slope), dgate + i, n);
+        if constexpr (kWithOutput) {
+          StoreUpTo(hn::Mul(silu, u), y.row(row) + i, n);
+        }
       }
     }
   });
+}
+
+void SwigluBackward(const View& dgate_up, const View& y, const View& dy, const View& gate_up) {
+  if (y.empty()) {
+    BackwardRows<false>(dgate_up, y, dy, gate_up);
+  } else {
+    BackwardRows<true>(dgate_up, y, dy, gate_up);
+  }
 }
 
 }  // namespace llavasharp::backend::cpu::HWY_NAMESPACE
@@ -70,11 +84,14 @@ void swiglu_forward(View y, View gate_up) {
   HWY_DYNAMIC_DISPATCH(SwigluForward)(y, gate_up);
 }
 
-void swiglu_backward(View dgate_up, View dy, View gate_up) {
+void swiglu_backward(View dgate_up, View y, View dy, View gate_up) {
+  if (!y.empty()) {
+    require_shape("swiglu_backward", "y", y, dy.rows, dy.cols);
+  }
   require_shape("swiglu_backward", "dy", dy, dy.rows, dy.cols);
   require_shape("swiglu_backward", "dgate_up", dgate_up, dy.rows, 2 * dy.cols);
   require_shape("swiglu_backward", "gate_up", gate_up, dy.rows, 2 * dy.cols);
-  HWY_DYNAMIC_DISPATCH(SwigluBackward)(dgate_up, dy, gate_up);
+  HWY_DYNAMIC_DISPATCH(SwigluBackward)(dgate_up, y, dy, gate_up);
 }
 
 }  // namespace llavasharp::backend::cpu

@@ -128,7 +128,13 @@ TEST(Swiglu, MatchesDefinitionAndGradient) {
             return kept(row, col) * sigmoid(row, col) * kept(row, cols + col);
           },
           tolerance(1), "y");
-      cpu_kernels().swiglu_backward(gate_up.view(), dy.view(), gate_up.view());  // In place.
+      Matrix again = dy;
+      Matrix apart = kept;
+      cpu_kernels().swiglu_backward(apart.view(), {}, dy.view(), apart.view());
+      // In place, and y again in its gradient's place: with forward's bits.
+      cpu_kernels().swiglu_backward(gate_up.view(), again.view(), again.view(), gate_up.view());
+      expect_close(again, [&](int64_t row, int64_t col) { return y(row, col); }, 0, "y again");
+      expect_close(apart, [&](int64_t row, int64_t col) { return gate_up(row, col); }, 0, "apart");
       expect_close(
           gate_up,
           [&](int64_t row, int64_t col) {
@@ -154,7 +160,7 @@ TEST(Swiglu, StaysFiniteAtTheEnds) {
     gate_up.at(0, 4 + i) = 2.0F;
   }
   cpu_kernels().swiglu_forward(y.view(), gate_up.view());
-  cpu_kernels().swiglu_backward(gate_up.view(), dy.view(), gate_up.view());
+  cpu_kernels().swiglu_backward(gate_up.view(), {}, dy.view(), gate_up.view());
   const double expected[] = {0.0, 0.0, 200.0, 2e4};
   for (int64_t i = 0; i < 4; ++i) {
     EXPECT_NEAR(y(0, i), expected[i], 1e-3);

@@ -69,6 +69,7 @@ Trainer make_trainer(const Model& model, int32_t recompute) {
   llv_trainer_options options;
   ok(llv_trainer_options_init(&options));
   options.recompute_layers = recompute;
+  options.tokens_at_once = 1 << 30;
   llv_trainer* trainer = nullptr;
   ok(llv_trainer_create(model.get(), &options, &trainer));
   return Trainer(trainer);
@@ -253,6 +254,10 @@ TEST(Plan, RefusesWhatCannotBe) {
   llv_trainer* trainer = nullptr;
   EXPECT_EQ(llv_trainer_create(model.get(), &options, &trainer), LLV_INVALID);
   EXPECT_STREQ(llv_error_message(), "recompute_layers is -1: must not be negative");
+  options.recompute_layers = 0;
+  options.tokens_at_once = -1;
+  EXPECT_EQ(llv_trainer_create(model.get(), &options, &trainer), LLV_INVALID);
+  EXPECT_STREQ(llv_error_message(), "tokens_at_once is -1: must not be negative");
 }
 
 }  // namespace
