@@ -75,6 +75,9 @@ public sealed record ModelConfig
     /// </summary>
     public ElementType RopeType { get; init; } = ElementType.Float32;
 
+    /// <summary>Whether the parameter table ends in <c>image_newline</c> [D].</summary>
+    public bool ImageNewline { get; init; }
+
     /// <summary>L: rows of one image, (S/p)² and one more when the class token is kept; 0 without a tower.</summary>
     public int ImageRows => VisionHidden == 0 || PatchSize == 0
         ? 0 : (ImageSize / PatchSize * (ImageSize / PatchSize)) + (VisionKeepClassToken ? 1 : 0);
@@ -100,6 +103,7 @@ public sealed record ModelConfig
         native.HeadDim = HeadDim;
         native.Intermediate = Intermediate;
         native.Vocabulary = Vocabulary;
+        native.ImageNewline = ImageNewline ? 1 : 0;
         native.VisionNormEps = VisionNormEps;
         native.NormEps = NormEps;
         native.RopeTheta = RopeTheta;

@@ -141,6 +141,9 @@ public enum UnitKinds
 
     /// <summary>Adapters: one unit a decoder layer that has any.</summary>
     Lora = 32,
+
+    /// <summary>image_newline, where the config has one.</summary>
+    Newline = 64,
 }
 
 /// <summary>What is stored beside a trainable parameter.</summary>
@@ -262,11 +265,13 @@ public enum FaultKind
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "d09d9ba232afa22823d4e4ba4c88ba585d6eccbaa1076cf471c3660847de6677";
+    public const string HeaderHash = "f1689d45415af076e85abff1989b1664fd911cf19aa10d27e7dc6b4118c18040";
 
     public const int AbiVersion = 1;
 
     public const int IgnoreLabel = -100;
+
+    public const int ImageNewline = -2;
 
     public const int RankMax = 4;
 
@@ -382,7 +387,7 @@ internal static unsafe partial class Native
         ("ModelConfig", "Intermediate", 72),
         ("ModelConfig", "Vocabulary", 76),
         ("ModelConfig", "RopeDtype", 80),
-        ("ModelConfig", "Reserved", 84),
+        ("ModelConfig", "ImageNewline", 84),
         ("ModelConfig", "VisionNormEps", 88),
         ("ModelConfig", "NormEps", 96),
         ("ModelConfig", "RopeTheta", 104),
@@ -642,8 +647,8 @@ internal static unsafe partial class Native
         /// <summary>llv_dtype that rotary frequencies are rounded to.</summary>
         public int RopeDtype;
 
-        /// <summary>0.</summary>
-        public int Reserved;
+        /// <summary>1: the table ends in "image_newline" [D]. Default 0.</summary>
+        public int ImageNewline;
 
         /// <summary>LayerNorm epsilon. Default 1e-5.</summary>
         public double VisionNormEps;
@@ -665,7 +670,7 @@ internal static unsafe partial class Native
         /// <summary>llv_unit_kind.</summary>
         public int UnitKind;
 
-        /// <summary>0 vision, 1 projector, 2 embed, 3+i layer i, head, adapters.</summary>
+        /// <summary>0 vision, 1 projector, 2 embed, 3+i layer i, head, newline, adapters.</summary>
         public int Unit;
 
         /// <summary>1 … LLV_RANK_MAX.</summary>
@@ -696,7 +701,7 @@ internal static unsafe partial class Native
         /// <summary>sizeof(llv_batch).</summary>
         public long Size;
 
-        /// <summary>[T] ids in 0 … V-1.</summary>
+        /// <summary>[T] ids in 0 … V-1, or LLV_IMAGE_NEWLINE.</summary>
         public int* Tokens;
 
         /// <summary>T ≥ 1.</summary>

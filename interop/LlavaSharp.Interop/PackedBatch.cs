@@ -10,7 +10,10 @@ public sealed class PackedBatch
     /// <summary>The label of a token that is not trained on.</summary>
     public const int IgnoreLabel = Native.IgnoreLabel;
 
-    /// <summary>[T] ids in 0 … V-1.</summary>
+    /// <summary>The entry of <see cref="Tokens"/> where the learned row image_newline goes.</summary>
+    public const int ImageNewline = Native.ImageNewline;
+
+    /// <summary>[T] ids in 0 … V-1, or <see cref="ImageNewline"/>.</summary>
     public required ReadOnlyMemory<int> Tokens { get; init; }
 
     /// <summary>

@@ -36,6 +36,8 @@ extern "C" {
 #define LLV_ABI_VERSION 1
 /** A label that is not trained on. */
 #define LLV_IGNORE_LABEL (-100)
+/** An entry of a batch's tokens: the learned row image_newline goes there. */
+#define LLV_IMAGE_NEWLINE (-2)
 /** The highest rank of a parameter. */
 #define LLV_RANK_MAX 4
 /** What a call came to. @see llv_error_message */
@@ -77,7 +79,8 @@ enum llv_unit_kind {
   LLV_UNIT_EMBED = 4,     /**< The token embedding. */
   LLV_UNIT_LAYER = 8,     /**< The decoder layers, one unit each. */
   LLV_UNIT_HEAD = 16,     /**< The final norm and the output projection. */
-  LLV_UNIT_LORA = 32      /**< Adapters: one unit a decoder layer that has any. */
+  LLV_UNIT_LORA = 32,     /**< Adapters: one unit a decoder layer that has any. */
+  LLV_UNIT_NEWLINE = 64   /**< image_newline, where the config has one. */
 };
 
 /** What is stored beside a trainable parameter. */
@@ -203,7 +206,7 @@ typedef struct llv_model_config {
   int32_t intermediate;            /**< Width of the SwiGLU MLP. */
   int32_t vocabulary;              /**< V. */
   int32_t rope_dtype;              /**< llv_dtype that rotary frequencies are rounded to. */
-  int32_t reserved;                /**< 0. */
+  int32_t image_newline;           /**< 1: the table ends in "image_newline" [D]. Default 0. */
   double vision_norm_eps;          /**< LayerNorm epsilon. Default 1e-5. */
   double norm_eps;                 /**< RMSNorm epsilon. Default 1e-5. */
   double rope_theta;               /**< Rotary base. Default 10000. */
@@ -213,7 +216,8 @@ typedef struct llv_model_config {
 typedef struct llv_parameter {
   const char* name;            /**< Canonical name, such as "layer.0.self_attn.q_proj.weight". */
   int32_t unit_kind;           /**< llv_unit_kind. */
-  int32_t unit;                /**< 0 vision, 1 projector, 2 embed, 3+i layer i, head, adapters. */
+  int32_t unit;                /**< 0 vision, 1 projector, 2 embed, 3+i layer i, head, newline,
+                                  adapters. */
   int32_t rank;                /**< 1 … LLV_RANK_MAX. */
   int32_t decay;               /**< 1 unless a norm's weight or a bias (the recipe's rule). */
   int32_t trainable;           /**< As llv_model_trainable_set left it. */
@@ -229,7 +233,7 @@ typedef struct llv_parameter {
  * t-1 of the same sample. */
 typedef struct llv_batch {
   int64_t size;               /**< sizeof(llv_batch). */
-  const int32_t* tokens;      /**< [T] ids in 0 … V-1. */
+  const int32_t* tokens;      /**< [T] ids in 0 … V-1, or LLV_IMAGE_NEWLINE. */
   int64_t tokens_count;       /**< T ≥ 1. */
   const int32_t* labels;      /**< [T] ids or LLV_IGNORE_LABEL; null where no loss is wanted. */
   int64_t labels_count;       /**< T, or 0. */

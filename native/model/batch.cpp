@@ -104,7 +104,12 @@ void check_batch(const Batch& batch, const Config& config) {
   const int32_t vocabulary = config.get().vocabulary;
   for (size_t t = 0; t < batch.tokens.size(); ++t) {
     const int32_t token = batch.tokens[t];
-    if (!replaced[t] && (token < 0 || token >= vocabulary)) {
+    if (token == LLV_IMAGE_NEWLINE && !replaced[t]) {
+      if (config.get().image_newline == 0) {
+        fail(LLV_INVALID, "tokens[%zu] is image_newline (%d), which this model does not have", t,
+             token);
+      }
+    } else if (!replaced[t] && (token < 0 || token >= vocabulary)) {
       fail(LLV_INVALID, "tokens[%zu] is %d: must be 0 to %d", t, token, vocabulary - 1);
     }
     if (batch.positions[t] < 0) {
@@ -204,6 +209,21 @@ layers::Packing make_packing(const Batch& batch, core::Arena& arena) {
           .visible = visible};
 }
 
+namespace {
+
+// What ImageRows calls newlines.
+const int32_t* make_newlines(const int32_t* tokens, int64_t count, core::Arena& arena) {
+  if (std::find(tokens, tokens + count, LLV_IMAGE_NEWLINE) == tokens + count) {
+    return nullptr;
+  }
+  int32_t* newlines = arena.take_ints(count);
+  std::transform(tokens, tokens + count, newlines,
+                 [](int32_t token) { return token == LLV_IMAGE_NEWLINE ? 0 : -1; });
+  return newlines;
+}
+
+}  // namespace
+
 ImageRows make_image_rows(const Batch& batch, core::Arena& arena) {
   int32_t* tokens = arena.take_ints(batch.count());
   const auto all = static_cast<int64_t>(batch.image_slots.size());
@@ -220,7 +240,11 @@ ImageRows make_image_rows(const Batch& batch, core::Arena& arena) {
       ++count;
     }
   }
-  return {.count = count, .rows = rows, .slots = slots, .tokens = tokens};
+  return {.count = count,
+          .rows = rows,
+          .slots = slots,
+          .tokens = tokens,
+          .newlines = make_newlines(tokens, batch.count(), arena)};
 }
 
 Supervised make_supervised(const Batch& batch, core::Arena& arena) {

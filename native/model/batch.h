@@ -58,10 +58,11 @@ class BatchParts {
 
 // The image rows that the decoder sees: those not cut off.
 struct ImageRows {
-  int64_t count = 0;                // F
-  const int32_t* rows = nullptr;    // [F] rising, of the N·L that the images give.
-  const int32_t* slots = nullptr;   // [F] token index of each.
-  const int32_t* tokens = nullptr;  // [T] ids, -1 where an image row stands.
+  int64_t count = 0;                  // F
+  const int32_t* rows = nullptr;      // [F] rising, of the N·L that the images give.
+  const int32_t* slots = nullptr;     // [F] token index of each.
+  const int32_t* tokens = nullptr;    // [T] ids, negative where an image row or newline stands.
+  const int32_t* newlines = nullptr;  // [T] 0 where image_newline stands, else -1; null for none.
 };
 [[nodiscard]] ImageRows make_image_rows(const Batch& batch, core::Arena& arena);
 

@@ -72,6 +72,7 @@ void Config::check_decoder() const {
   check_range("head_dim", c.head_dim, 2, kMaxWidth);
   check_range("intermediate", c.intermediate, 1, kMaxWidth);
   check_range("vocabulary", c.vocabulary, 1, kMaxVocabulary);
+  check_range("image_newline", c.image_newline, 0, 1);
   check_positive("norm_eps", c.norm_eps);
   check_positive("rope_theta", c.rope_theta);
   check_range("rope_dtype", c.rope_dtype, LLV_FLOAT32, LLV_BFLOAT16);

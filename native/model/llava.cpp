@@ -14,7 +14,7 @@ namespace {
 using core::fail;
 
 constexpr int32_t kAllUnits = LLV_UNIT_VISION | LLV_UNIT_PROJECTOR | LLV_UNIT_EMBED |
-                              LLV_UNIT_LAYER | LLV_UNIT_HEAD | LLV_UNIT_LORA;
+                              LLV_UNIT_LAYER | LLV_UNIT_HEAD | LLV_UNIT_LORA | LLV_UNIT_NEWLINE;
 
 std::string shape_text(std::span<const int64_t> shape) {
   std::string text = "[";

@@ -29,6 +29,11 @@ ParameterTable::ParameterTable(const Config& config) {
   rows_.head_norm = add("head.norm.weight", {c.hidden}, false);
   rows_.head = add("head.weight", {c.vocabulary, c.hidden});
   end_unit();
+  if (c.image_newline != 0) {
+    begin_unit(LLV_UNIT_NEWLINE, "newline");
+    rows_.newline = add("image_newline", {c.hidden});
+    end_unit();
+  }
   rows_.lora.resize(rows_.layers.size());
   for (size_t i = 0; i < parameters_.size(); ++i) {
     by_name_.emplace(parameters_[i].name, i);

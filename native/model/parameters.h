@@ -1,10 +1,10 @@
 // The table that names every parameter, once: loading, initialisation, AdamW and checkpoints walk
 // it.
 //
-// Parameters live in units (vision, projector, embed, layer.i, head), each one flat buffer.
-// Adapters come later: a layer's are a unit of their own after those, and their rows end the table.
-// Every tensor begins on a 64-byte boundary, except those that one matrix product reads together
-// (q, k and v; gate and up), which are adjacent.
+// Parameters live in units (vision, projector, embed, layer.i, head, newline), each one flat
+// buffer. Adapters come later: a layer's are a unit of their own after those, and their rows end
+// the table. Every tensor begins on a 64-byte boundary, except those that one matrix product reads
+// together (q, k and v; gate and up), which are adjacent.
 #pragma once
 
 #include <array>
@@ -101,6 +101,7 @@ struct Rows {
   std::vector<DecoderLayerRows> layers;
   std::vector<DecoderLayerLora> lora;  // One a layer.
   int64_t head_norm = -1, head = -1;
+  int64_t newline = -1;  // image_newline, where the config has it.
 };
 
 class ParameterTable {

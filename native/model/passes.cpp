@@ -62,6 +62,9 @@ Inputs make_inputs(Llava& model, const Batch& batch, bool keep_projector) {
   inputs.images = make_image_rows(batch, context.arena);
   inputs.x = context.arena.take(batch.count(), hidden);
   layers::embedding_forward(context, inputs.x, weights.embed, inputs.images.tokens);
+  if (inputs.images.newlines != nullptr) {
+    layers::embedding_forward(context, inputs.x, weights.newline, inputs.images.newlines);
+  }
   if (inputs.images.count > 0) {
     const core::Arena::Mark mark = context.arena.mark();
     const View features =
@@ -175,8 +178,9 @@ namespace {
 struct Reach {
   bool projector;
   bool embed;
+  bool newline;
   bool layers;
-  [[nodiscard]] bool inputs() const { return projector || embed; }
+  [[nodiscard]] bool inputs() const { return projector || embed || newline; }
   [[nodiscard]] Keep keep() const {
     return layers || inputs() ? Keep::kForBackward : Keep::kNothing;
   }
@@ -188,6 +192,8 @@ Reach reach_of(const Llava& model, const Batch& batch) {
   return {.projector =
               model.trains(LLV_UNIT_PROJECTOR) && image_rows && !model.weights().projector.empty(),
           .embed = model.trains(LLV_UNIT_EMBED),
+          .newline = model.trains(LLV_UNIT_NEWLINE) &&
+                     std::ranges::find(batch.tokens, LLV_IMAGE_NEWLINE) != batch.tokens.end(),
           .layers = model.trains(LLV_UNIT_LAYER) || model.trains(LLV_UNIT_LORA)};
 }
 
@@ -227,6 +233,10 @@ void backward_inputs(Llava& model, const Inputs& inputs, const Weights& gradient
   if (reached.embed) {
     reach(model, options, Pass::kBackward, LLV_UNIT_EMBED);
     layers::embedding_backward(context, gradients.embed, dx, inputs.images.tokens);
+  }
+  if (reached.newline) {
+    reach(model, options, Pass::kBackward, LLV_UNIT_NEWLINE);
+    layers::embedding_backward(context, gradients.newline, dx, inputs.images.newlines);
   }
   if (reached.projector) {
     reach(model, options, Pass::kBackward, LLV_UNIT_PROJECTOR);

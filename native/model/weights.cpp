@@ -149,6 +149,9 @@ void rebind_unit(Weights& weights, const ParameterTable& table, int32_t unit,
     case LLV_UNIT_HEAD:
       weights.head = {.norm = bind.one(rows.head_norm), .weight = bind.one(rows.head)};
       break;
+    case LLV_UNIT_NEWLINE:
+      weights.newline = bind.one(rows.newline);
+      break;
     default: {
       const auto layer = static_cast<size_t>(table.layer_of(unit));
       weights.layers[layer] = bind_layer(bind, rows, layer);

@@ -36,6 +36,7 @@ struct Weights {
   View embed;  // [V, D]
   std::vector<DecoderLayerWeights> layers;
   layers::HeadWeights head;
+  View newline;  // [1, D], or empty.
 };
 
 // Parameter `row` of the table in its unit's buffer: [first dimension, all others], a vector as

@@ -60,7 +60,7 @@ _Static_assert(offsetof(llv_model_config, head_dim) == 68, "llv_model_config.hea
 _Static_assert(offsetof(llv_model_config, intermediate) == 72, "llv_model_config.intermediate");
 _Static_assert(offsetof(llv_model_config, vocabulary) == 76, "llv_model_config.vocabulary");
 _Static_assert(offsetof(llv_model_config, rope_dtype) == 80, "llv_model_config.rope_dtype");
-_Static_assert(offsetof(llv_model_config, reserved) == 84, "llv_model_config.reserved");
+_Static_assert(offsetof(llv_model_config, image_newline) == 84, "llv_model_config.image_newline");
 _Static_assert(offsetof(llv_model_config, vision_norm_eps) == 88,
                "llv_model_config.vision_norm_eps");
 _Static_assert(offsetof(llv_model_config, norm_eps) == 96, "llv_model_config.norm_eps");

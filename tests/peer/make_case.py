@@ -17,7 +17,7 @@ import sentencepiece
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import LlavaForConditionalGeneration
+from transformers import AutoConfig, LlavaForConditionalGeneration, LlavaNextForConditionalGeneration
 
 SYSTEM = "A chat between a curious human and an artificial intelligence assistant."
 DIALOGS = [("wide.png", "What is in the picture?", "A red circle left of a blue square."),
@@ -65,10 +65,10 @@ def pixels_of(processor, image):
 
 
 def make_rows(tokenizer, image_token, patches):
-    """(picture, ids, labels) a dialog; an image stands for as many ids as it has patches."""
+    """(picture, ids, labels) a dialog; an image stands for as many ids as it has rows: patches[image]."""
     rows = []
     for image, question, answer in DIALOGS:
-        ids = [tokenizer.bos_id()] + tokenizer.encode(f"{SYSTEM} USER: ") + [image_token] * (patches if image else 0)
+        ids = [tokenizer.bos_id()] + tokenizer.encode(f"{SYSTEM} USER: ") + [image_token] * (patches[image] if image else 0)
         ids += tokenizer.encode(f"{question} ASSISTANT: ")
         prompt = len(ids)
         ids += tokenizer.encode(answer) + [tokenizer.eos_id()]
@@ -79,16 +79,17 @@ def make_rows(tokenizer, image_token, patches):
 class Batch:
     """The rows, padded on the right."""
 
-    def __init__(self, rows, pad, pixels):
+    def __init__(self, rows, pad, pixels, sizes=None):
         longest = max(len(ids) for _, ids, _ in rows)
         fill = lambda values, value: values + [value] * (longest - len(values))
         self.ids = torch.tensor([fill(ids, pad) for _, ids, _ in rows])
         self.mask = torch.tensor([fill([1] * len(ids), 0) for _, ids, _ in rows])
         self.labels = torch.tensor([fill(labels, -100) for _, _, labels in rows])
         self.pixels = pixels
+        self.more = {} if sizes is None else {"image_sizes": sizes}
 
     def run(self, model):
-        out = model(input_ids=self.ids, attention_mask=self.mask, pixel_values=self.pixels)
+        out = model(input_ids=self.ids, attention_mask=self.mask, pixel_values=self.pixels, **self.more)
         logits = out.logits[:, :-1].flatten(0, 1).float()
         return out.logits, torch.nn.functional.cross_entropy(logits, self.labels[:, 1:].flatten(), ignore_index=-100)
 
@@ -118,10 +119,10 @@ def train(model, batch, stage, steps, expected):
     return losses, norms
 
 
-def greedy(model, row, pixels):
+def greedy(model, row, pixels, more):
     ids = torch.tensor([row[1][:row[2].count(-100)]])
     for _ in range(ANSWER_TOKENS):
-        ids = torch.cat([ids, model(input_ids=ids, pixel_values=pixels).logits[:, -1].argmax(-1, keepdim=True)], 1)
+        ids = torch.cat([ids, model(input_ids=ids, pixel_values=pixels, **more).logits[:, -1].argmax(-1, keepdim=True)], 1)
     return ids[0, -ANSWER_TOKENS:].tolist()
 
 
@@ -137,6 +138,39 @@ def make_pictures(out, processor, seed):
     return expected
 
 
+def next_processor(folder):
+    try:
+        from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil as Processor
+    except ImportError:
+        from transformers.models.llava_next.image_processing_llava_next import LlavaNextImageProcessor as Processor
+    return Processor.from_pretrained(folder)
+
+
+def make_tiles(out, folder):
+    """LLaVA-NeXT's tiles of each picture, and its size, height first."""
+    processor = next_processor(folder)
+    tiles = {}
+    for name in sorted(os.listdir(f"{out}/images")):
+        made = processor(Image.open(f"{out}/images/{name}"), return_tensors="np")
+        tiles[name] = torch.tensor(numpy.array(made["pixel_values"][0])), [int(n) for n in made["image_sizes"][0]]
+    return tiles
+
+
+def stack(tiles):
+    """[images, most tiles, 3, S, S], zeros where an image has fewer."""
+    most = max(len(t) for t in tiles)
+    return torch.stack([torch.cat([t, torch.zeros(most - len(t), *t.shape[1:])]) for t in tiles])
+
+
+def rows_of(model, tiles, size):
+    """Tokens of an image, as transformers lays them out."""
+    inner = model.model if hasattr(model, "model") else model
+    side = model.config.vision_config.image_size // model.config.vision_config.patch_size
+    features = torch.zeros(len(tiles), side * side, 1)
+    packed, _ = inner.pack_image_features([features], torch.tensor([size]), "default", image_newline=torch.zeros(1))
+    return len(packed[0])
+
+
 def main():
     parser = argparse.ArgumentParser(description="makes a parity case from a Hugging Face LLaVA folder")
     parser.add_argument("folder")
@@ -149,7 +183,9 @@ def main():
     os.makedirs(out)
     shutil.copytree(folder, f"{out}/model")
     tokenizer = sentencepiece.SentencePieceProcessor(model_file=f"{folder}/tokenizer.model")
-    model = LlavaForConditionalGeneration.from_pretrained(folder, attn_implementation="eager").float().eval()
+    tiled = AutoConfig.from_pretrained(folder).model_type == "llava_next"
+    kind = LlavaNextForConditionalGeneration if tiled else LlavaForConditionalGeneration
+    model = kind.from_pretrained(folder, attn_implementation="eager").float().eval()
     config = model.config
     image_token = getattr(config, "image_token_index", None)
     image_token = config.image_token_id if image_token is None else image_token
@@ -160,8 +196,17 @@ def main():
     pad = 0 if pad is None else pad
 
     expected = make_pictures(out, make_processor(folder), arguments.seed)
-    rows = make_rows(tokenizer, image_token, patches)
-    batch = Batch(rows, pad, torch.stack([expected[f"pixel_values/{row[0]}/pad"] for row in rows if row[0]]))
+    if tiled:
+        tiles = make_tiles(out, folder)
+        expected = {f"pixel_values/{name}/anyres": pixels for name, (pixels, _) in tiles.items()}
+        rows = make_rows(tokenizer, image_token, {name: rows_of(model, *both) for name, both in tiles.items()})
+        seen = [tiles[row[0]] for row in rows if row[0]]
+        batch = Batch(rows, pad, stack([t for t, _ in seen]), torch.tensor([size for _, size in seen]))
+        squares = torch.cat([t for t, _ in seen])
+    else:
+        rows = make_rows(tokenizer, image_token, {row[0]: patches for row in DIALOGS})
+        batch = Batch(rows, pad, torch.stack([expected[f"pixel_values/{row[0]}/pad"] for row in rows if row[0]]))
+        squares = batch.pixels
     result = {"token_ids": [row[1] for row in rows], "labels": [row[2] for row in rows], "images": [row[0] for row in rows],
               "dialogs": DIALOGS, "system": SYSTEM, "image_token": image_token, "pad_token": pad, "patches": patches,
               "optimizer": OPTIMIZER | {"steps": arguments.steps}, "losses": {}, "grad_norm": {},
@@ -170,11 +215,11 @@ def main():
     with torch.no_grad():
         logits, loss = batch.run(model)
         states = model.get_submodule("model.vision_tower" if hasattr(model, "model") else "vision_tower")
-        features = states(batch.pixels, output_hidden_states=True).hidden_states[config.vision_feature_layer][:, 1:]
+        features = states(squares, output_hidden_states=True).hidden_states[config.vision_feature_layer][:, 1:]
         projector = model.get_submodule("model.multi_modal_projector" if hasattr(model, "model") else "multi_modal_projector")
         expected |= {"image_features": features, "projected": projector(features), "logits": logits}
         result["loss"] = loss.item()
-        result["greedy"] = greedy(model, rows[0], batch.pixels[:1])
+        result["greedy"] = greedy(model, rows[0], batch.pixels[:1], {key: value[:1] for key, value in batch.more.items()})
     start = {name: value.clone() for name, value in model.state_dict().items()}
     for stage in ("pretrain", "full"):
         model.load_state_dict(start)

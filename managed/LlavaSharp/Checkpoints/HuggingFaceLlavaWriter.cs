@@ -4,8 +4,8 @@ using LlavaSharp.Imaging;
 
 namespace LlavaSharp.Checkpoints;
 
-/// <summary>Writes a folder that transformers' LlavaForConditionalGeneration and AutoProcessor load, in versions 4 and
-/// 5: config, weights, tokenizer, processor. Logits of the ids that the model had are unchanged.</summary>
+/// <summary>Writes a folder that transformers' LlavaForConditionalGeneration (with anyres pictures LlavaNext…) and AutoProcessor
+/// load, in versions 4 and 5: config, weights, tokenizer, processor. Logits of the ids that the model had are unchanged.</summary>
 public static class HuggingFaceLlavaWriter
 {
     /// <summary>Whether the layout holds such a model; asked before training, so that no work is lost.</summary>
@@ -19,6 +19,8 @@ public static class HuggingFaceLlavaWriter
                 + "--vision_tower",
             { Projector.Name: not "mlp2x_gelu" } => "Hugging Face's LLaVA layout holds only the projector mlp2x_gelu, and this "
                 + $"model's is {config.Projector}; train with --mm_projector_type mlp2x_gelu",
+            { IsAnyResolution: true, PatchMerge: not PatchMerge.SpatialUnpad } => "Hugging Face's LLaVA-NeXT layout lays tiles out as "
+                + $"spatial_unpad, and this model as {PatchMerges.NameOf(config.PatchMerge)}; train with --mm_patch_merge_type spatial_unpad",
             _ => null,
         };
         return reason is null;
@@ -50,7 +52,7 @@ public static class HuggingFaceLlavaWriter
             WriteJson(temporary, "generation_config.json", GenerationConfigOf(config.Text));
             WriteJson(temporary, "processor_config.json", ProcessorOf(config));
             JsonNode preprocessor = JsonNode.Parse(export.Processor.ToJson())!;
-            preprocessor["processor_class"] = "LlavaProcessor";
+            AddTiles(config, preprocessor);
             WriteJson(temporary, ImageProcessorConfig.FileName, preprocessor);
         });
         return config;
@@ -134,7 +136,29 @@ public static class HuggingFaceLlavaWriter
             json[name] = value?.DeepClone();
         }
 
+        if (config.IsAnyResolution)
+        {
+            json["architectures"] = new JsonArray("LlavaNextForConditionalGeneration");
+            json["image_grid_pinpoints"] = GridPinpoints.Write(GridPinpoints.Swap(config.GridPinpoints));
+            json["mm_patch_merge_type"] = PatchMerges.NameOf(config.PatchMerge);
+            json["model_type"] = "llava_next";
+            json["use_image_newline_parameter"] = true;
+        }
+
         return json;
+    }
+
+    private static string ProcessorName(LlavaConfig config) => config.IsAnyResolution ? "LlavaNextProcessor" : "LlavaProcessor";
+
+    private static void AddTiles(LlavaConfig config, JsonNode preprocessor)
+    {
+        preprocessor["processor_class"] = ProcessorName(config);
+        if (config.IsAnyResolution)
+        {
+            preprocessor["image_processor_type"] = "LlavaNextImageProcessor";
+            preprocessor["do_pad"] = true;
+            preprocessor["image_grid_pinpoints"] = GridPinpoints.Write(GridPinpoints.Swap(config.GridPinpoints));
+        }
     }
 
     private static JsonObject ProcessorOf(LlavaConfig config) => new()
@@ -142,7 +166,7 @@ public static class HuggingFaceLlavaWriter
         ["image_token"] = ExportVocabulary.ImageText,
         ["num_additional_image_tokens"] = 1,
         ["patch_size"] = config.Vision!.PatchSize,
-        ["processor_class"] = "LlavaProcessor",
+        ["processor_class"] = ProcessorName(config),
         ["vision_feature_select_strategy"] = config.KeepClassToken ? "full" : "default",
     };
 }

@@ -1,3 +1,5 @@
+using LlavaSharp.Imaging;
+
 namespace LlavaSharp.Checkpoints;
 
 /// <summary>Shape of a whole LLaVA model: vision tower, projector, decoder, and how they are joined. Read from a
@@ -28,14 +30,71 @@ public sealed record LlavaConfig
     /// <summary>Id of the padding token, if there is one.</summary>
     public int? PadTokenId { get; init; }
 
-    /// <summary>How pictures are made square: <c>square</c> (centre crop) or <c>pad</c>.</summary>
+    /// <summary>How pictures are made square: <c>square</c> (centre crop) or <c>pad</c>; or <c>anyres</c>: cut into tiles.</summary>
     public string ImageAspectRatio { get; init; } = "square";
+
+    /// <summary>Canvas sizes of anyres, in pixels, width first.</summary>
+    public IReadOnlyList<(int Width, int Height)> GridPinpoints { get; init; } = [];
+
+    /// <summary>How the tiles of anyres are laid out.</summary>
+    public PatchMerge PatchMerge { get; init; }
+
+    /// <summary>Whether pictures are cut into tiles.</summary>
+    public bool IsAnyResolution => Vision is not null && ImageAspectRatio == "anyres";
+
+    /// <summary>Whether the model has a learned row <c>image_newline</c>.</summary>
+    public bool HasNewline => IsAnyResolution && PatchMerge == PatchMerge.SpatialUnpad;
 
     /// <summary>Rows that one image gives the decoder: its patches, and the class token where it is kept.</summary>
     public int ImageRowCount => Vision is null ? 0 : Vision.PatchCount + (KeepClassToken ? 1 : 0);
 
     /// <summary><see cref="FeatureLayer"/> counted from 0.</summary>
     public int ResolvedFeatureLayer => FeatureLayer >= 0 || Vision is null ? FeatureLayer : Vision.LayerCount + 1 + FeatureLayer;
+
+    /// <summary>How the model's pictures become its tokens.</summary>
+    /// <param name="processor">The tower's sizes, mean and deviation.</param>
+    public ImagePlan PlanImages(ImageProcessorConfig processor) => new()
+    {
+        Processor = new ImageProcessor(processor),
+        TileRows = ImageRowCount,
+        Mode = ImageAspectRatio == "pad" ? Imaging.ImageAspectRatio.Pad : Imaging.ImageAspectRatio.Square,
+        Canvases = IsAnyResolution ? GridPinpoints : [],
+        Merge = PatchMerge,
+    };
+
+    /// <summary>The same config with what parts say of tiles.</summary>
+    internal LlavaConfig WithTiles(ModelParts parts)
+    {
+        LlavaConfig config = this with
+        {
+            GridPinpoints = parts.GridPinpoints ?? GridPinpoints,
+            PatchMerge = parts.PatchMerge ?? PatchMerge,
+        };
+        config.CheckAnyResolution();
+        return config;
+    }
+
+    /// <summary>Refuses canvases that the tower cannot tile, and a class token among tiles.</summary>
+    /// <exception cref="UserErrorException">As said.</exception>
+    public void CheckAnyResolution()
+    {
+        if (!IsAnyResolution)
+        {
+            return;
+        }
+
+        if (GridPinpoints.Count == 0)
+        {
+            throw Imaging.GridPinpoints.Missing();
+        }
+
+        if (KeepClassToken)
+        {
+            throw new UserErrorException("anyres lays out patches, and the class token is none: use --mm_vision_select_feature patch");
+        }
+
+        _ = new AnyResolution((1, 1), GridPinpoints, Vision!.ImageSize);
+    }
 
     /// <summary>Id of <c>&lt;s&gt;</c>.</summary>
     public int BosId => Text.BosId;

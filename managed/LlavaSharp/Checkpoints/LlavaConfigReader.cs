@@ -1,3 +1,5 @@
+using LlavaSharp.Imaging;
+
 namespace LlavaSharp.Checkpoints;
 
 /// <summary>Reads <c>config.json</c> of a LLaVA folder, of Hugging Face's layout or of the original code's.</summary>
@@ -29,6 +31,7 @@ internal static class LlavaConfigReader
     private static FolderLayout LayoutOf(ConfigJson json) => json.String("model_type") switch
     {
         "llava" when json.Has("text_config") || !json.Has("mm_vision_tower") => FolderLayout.HuggingFace,
+        "llava_next" => FolderLayout.HuggingFace,
         "llava" or "llava_llama" or "llava_mistral" or "llava_custom" => FolderLayout.Llava,
         _ => FolderLayout.LanguageModel,
     };
@@ -68,6 +71,8 @@ internal static class LlavaConfigReader
             },
             PadTokenId = text.PadId,
             ImageAspectRatio = AspectRatio(json),
+            GridPinpoints = Pinpoints(json) ?? [],
+            PatchMerge = Merge(json),
         };
     }
 
@@ -78,6 +83,12 @@ internal static class LlavaConfigReader
         VisionConfig vision = json.Object("vision_config") is { } visionJson
             ? VisionConfig.Read(visionJson) : VisionConfig.ClipLarge336;
         TextConfig text = TextConfig.Read(json.Object("text_config") ?? ConfigJson.Empty(json.Path, "text_config."), "llama");
+        bool next = json.String("model_type") == "llava_next";
+        if (next && json.Bool("use_image_newline_parameter") == false)
+        {
+            throw json.Unsupported("use_image_newline_parameter", "only true is");
+        }
+
         int featureLayer = ReadFeatureLayer(json);
         CheckFeatureLayer($"'{json.Path}': vision_feature_layer", featureLayer, vision.LayerCount);
         int imageToken = json.Int("image_token_index", 0) ?? json.Int("image_token_id", 0) ?? 32000;
@@ -94,7 +105,9 @@ internal static class LlavaConfigReader
             },
             ImageTokenIndex = imageToken,
             PadTokenId = json.Int("pad_token_id") is int pad && pad >= 0 && pad < text.VocabularySize ? pad : text.PadId,
-            ImageAspectRatio = AspectRatio(json),
+            ImageAspectRatio = next ? "anyres" : AspectRatio(json),
+            GridPinpoints = next ? NextPinpoints(json) : Pinpoints(json) ?? [],
+            PatchMerge = next ? PatchMerge.SpatialUnpad : Merge(json),
         };
         return imageToken < text.VocabularySize
             ? config
@@ -105,9 +118,20 @@ internal static class LlavaConfigReader
     private static string AspectRatio(ConfigJson json) => json.String("image_aspect_ratio") switch
     {
         null => "square",
-        "square" or "pad" => json.String("image_aspect_ratio")!,
-        _ => throw json.Unsupported("image_aspect_ratio", "'square' and 'pad' are"),
+        "square" or "pad" or "anyres" => json.String("image_aspect_ratio")!,
+        _ => throw json.Unsupported("image_aspect_ratio", "'square', 'pad' and 'anyres' are"),
     };
+
+    private static PatchMerge Merge(ConfigJson json) => json.String("mm_patch_merge_type") is not { } name ? PatchMerge.Flat
+        : PatchMerges.Parse(name) ?? throw json.Unsupported("mm_patch_merge_type", "'flat', 'spatial' and 'spatial_unpad' are");
+
+    private static IReadOnlyList<(int Width, int Height)>? Pinpoints(ConfigJson json) => !json.Fields.Contains("image_grid_pinpoints") ? null
+        : json.Node("image_grid_pinpoints") is not { } node ? null
+        : GridPinpoints.Read(node) ?? throw json.Wrong("image_grid_pinpoints", "a list of [width, height]");
+
+    // transformers writes heights first, and has LLaVA-1.6's sizes where none are given.
+    private static IReadOnlyList<(int Width, int Height)> NextPinpoints(ConfigJson json) =>
+        GridPinpoints.Swap(Pinpoints(json) ?? [.. AnyResolution.Llava16]);
 
     internal static void CheckFeatureLayer(string what, int layer, int layers)
     {

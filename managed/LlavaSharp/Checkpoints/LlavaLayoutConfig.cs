@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using LlavaSharp.Imaging;
 
 namespace LlavaSharp.Checkpoints;
 
@@ -19,7 +20,6 @@ public static class LlavaLayoutConfig
         foreach ((string name, JsonNode? value) in new JsonObject
         {
             ["freeze_mm_mlp_adapter"] = false,
-            ["mm_patch_merge_type"] = "flat",
             ["mm_projector_lr"] = null,
             ["mm_use_im_patch_token"] = false,
             ["mm_use_im_start_end"] = false,
@@ -35,7 +35,7 @@ public static class LlavaLayoutConfig
         fields.CopyTo(json);
         bool mistral = config.Text.ModelType == "mistral";
         json["architectures"] = new JsonArray(mistral ? "LlavaMistralForCausalLM" : "LlavaLlamaForCausalLM");
-        json["image_aspect_ratio"] = config.ImageAspectRatio;
+        AddImages(json, config);
         json["mm_hidden_size"] = vision.HiddenSize;
         json["mm_projector_type"] = config.Projector.Name;
         json["mm_vision_select_feature"] = config.KeepClassToken ? "cls_patch" : "patch";
@@ -47,5 +47,16 @@ public static class LlavaLayoutConfig
 
         // In order of their names, as transformers writes them: what was read in another order gives the same file.
         return [.. json.OrderBy(p => p.Key, StringComparer.Ordinal).Select(p => KeyValuePair.Create(p.Key, p.Value?.DeepClone()))];
+    }
+
+    /// <summary>The fields that say how pictures become tokens.</summary>
+    internal static void AddImages(JsonObject json, LlavaConfig config)
+    {
+        json["image_aspect_ratio"] = config.ImageAspectRatio;
+        json["mm_patch_merge_type"] = PatchMerges.NameOf(config.PatchMerge);
+        if (config.GridPinpoints.Count > 0)
+        {
+            json["image_grid_pinpoints"] = GridPinpoints.Write(config.GridPinpoints);
+        }
     }
 }

@@ -36,6 +36,7 @@ public static class ModelLoader
             VisionFeatureLayer = config.FeatureLayer,
             VisionKeepClassToken = config.KeepClassToken,
             VisionNormEps = vision.LayerNormEpsilon,
+            ImageNewline = config.HasNewline,
             Projector = config.Projector.IsMlp ? ProjectorKind.Mlp
                 : config.Projector.Depth == 0 ? ProjectorKind.Identity : ProjectorKind.Linear,
             ProjectorDepth = Math.Max(config.Projector.Depth, 1),
@@ -53,7 +54,8 @@ public static class ModelLoader
     public static LoadedModel Load(Engine engine, ModelParts parts)
     {
         using ModelSource source = ModelSource.Open(parts);
-        return Load(engine, source.Config, source, source.LacksProjector ? parts.Seed : null);
+        long? Seed(bool lacking) => lacking ? parts.Seed : null;
+        return Load(engine, source.Config, source, Seed(source.LacksProjector), Seed(source.LacksNewline));
     }
 
     /// <summary>Loads a model of a given shape.</summary>
@@ -61,18 +63,26 @@ public static class ModelLoader
     /// <param name="config">Its shape.</param>
     /// <param name="source">Its parameters.</param>
     /// <param name="projectorSeed">What a fresh projector is drawn from; null means that the source has one.</param>
+    /// <param name="newlineSeed">The same of a fresh <c>image_newline</c>.</param>
     /// <exception cref="UserErrorException">A parameter is missing, or has another shape or no float type.</exception>
-    public static LoadedModel Load(Engine engine, LlavaConfig config, IParameterSource source, long? projectorSeed = null)
+    public static LoadedModel Load(
+        Engine engine, LlavaConfig config, IParameterSource source, long? projectorSeed = null, long? newlineSeed = null)
     {
         Model? model = null;
         try
         {
             const UnitKinds Stored = UnitKinds.Vision | UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head;
             model = new Model(engine, ToModelConfig(config));
-            Fill(model, source, projectorSeed is null ? Stored | UnitKinds.Projector : Stored);
+            Fill(model, source, Stored | (projectorSeed is null ? UnitKinds.Projector : 0) | (newlineSeed is null ? UnitKinds.Newline : 0));
             if (projectorSeed is long seed)
             {
                 InitialiseProjector(model, config, seed);
+            }
+
+            if (newlineSeed is long other && config.HasNewline)
+            {
+                // randn(D) / √D, as the original.
+                model.Fill(ParameterTable.NewlineName, Interop.Fill.Normal, 0, 1 / Math.Sqrt(config.Text.HiddenSize), other);
             }
 
             var loaded = new LoadedModel(model, config, projectorSeed is not null);
@@ -93,7 +103,7 @@ public static class ModelLoader
         if (!LlavaConfig.IsLlavaFolder(folder))
         {
             return LlavaConfig.Combine(parts.LanguageFolder, parts.ClipFolder, parts.Projector, parts.FeatureLayer ?? -2,
-                parts.KeepClassToken ?? false, parts.ImageAspectRatio ?? "square");
+                parts.KeepClassToken ?? false, parts.ImageAspectRatio ?? "square").WithTiles(parts);
         }
 
         LlavaConfig config = LlavaConfig.Load(folder, parts.ClipFolder);
@@ -103,6 +113,7 @@ public static class ModelLoader
             KeepClassToken = parts.KeepClassToken ?? config.KeepClassToken,
             ImageAspectRatio = parts.ImageAspectRatio ?? config.ImageAspectRatio,
         };
+        config = config.WithTiles(parts);
         LlavaConfigReader.CheckFeatureLayer("mm_vision_select_layer", config.FeatureLayer, config.Vision!.LayerCount);
         return config;
     }

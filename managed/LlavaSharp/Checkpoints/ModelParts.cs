@@ -1,3 +1,5 @@
+using LlavaSharp.Imaging;
+
 namespace LlavaSharp.Checkpoints;
 
 /// <summary>A model to be put together from folders, with the recipe's names of the flags.</summary>
@@ -27,8 +29,14 @@ public sealed record ModelParts
     /// <summary>--mm_vision_select_feature cls_patch; null means a LLaVA folder's own, or patch.</summary>
     public bool? KeepClassToken { get; init; }
 
-    /// <summary>--image_aspect_ratio, <c>square</c> or <c>pad</c>; null means a LLaVA folder's own, or square.</summary>
+    /// <summary>--image_aspect_ratio, <c>square</c>, <c>pad</c> or <c>anyres</c>; null means a LLaVA folder's own, or square.</summary>
     public string? ImageAspectRatio { get; init; }
+
+    /// <summary>--image_grid_pinpoints, width first; null means a LLaVA folder's own.</summary>
+    public IReadOnlyList<(int Width, int Height)>? GridPinpoints { get; init; }
+
+    /// <summary>--mm_patch_merge_type; null means a LLaVA folder's own, or flat.</summary>
+    public PatchMerge? PatchMerge { get; init; }
 
     /// <summary>--seed: what a fresh projector is drawn from.</summary>
     public long Seed { get; init; } = 42;

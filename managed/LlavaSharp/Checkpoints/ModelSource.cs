@@ -30,6 +30,9 @@ public sealed class ModelSource : IParameterSource, IDisposable
     /// <summary>Whether no folder holds a projector, so that one has to be drawn.</summary>
     public bool LacksProjector { get; private set; }
 
+    /// <summary>Whether the model has an <c>image_newline</c> that no folder holds, so that it has to be drawn.</summary>
+    public bool LacksNewline { get; private set; }
+
     /// <summary>Opens the files of a model and compares their names with its config.</summary>
     /// <exception cref="UserErrorException">A file is missing, damaged or not supported, or holds what the config has no place
     /// for.</exception>
@@ -100,6 +103,7 @@ public sealed class ModelSource : IParameterSource, IDisposable
         "projector" => UnitKinds.Projector,
         "embed" => UnitKinds.Embed,
         "layer" => UnitKinds.Layer,
+        ParameterTable.NewlineName => UnitKinds.Newline,
         _ => UnitKinds.Head,
     };
 
@@ -135,6 +139,16 @@ public sealed class ModelSource : IParameterSource, IDisposable
         else
         {
             LacksProjector = Config.Projector.Depth > 0;
+        }
+
+        // Of a projector's file first: stage 1 leaves it there. The original leaves it out, and draws it anew.
+        if (Config.HasNewline && _opened.FindLast(s => s.Names.Contains(ParameterTable.NewlineName)) is { } newline)
+        {
+            _owners[UnitKinds.Newline] = newline;
+        }
+        else
+        {
+            LacksNewline = Config.HasNewline;
         }
     }
 

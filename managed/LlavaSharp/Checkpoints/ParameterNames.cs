@@ -37,7 +37,8 @@ public static class ParameterNames
     /// not use (CLIP's text tower, position ids, rotary tables) or that is unknown.</summary>
     public static bool TryToCanonical(string checkpointName, [NotNullWhen(true)] out string? canonicalName)
     {
-        canonicalName = Head(checkpointName) ?? Projector(checkpointName) ?? Decoder(checkpointName) ?? Vision(checkpointName);
+        canonicalName = Newline(checkpointName) ?? Head(checkpointName) ?? Projector(checkpointName) ?? Decoder(checkpointName)
+            ?? Vision(checkpointName);
         return canonicalName is not null;
     }
 
@@ -50,6 +51,8 @@ public static class ParameterNames
             "embed.weight" => DecoderPrefix(naming) + "embed_tokens.weight",
             "head.norm.weight" => DecoderPrefix(naming) + "norm.weight",
             "head.weight" => naming == ParameterNaming.HuggingFace ? "language_model.lm_head.weight" : "lm_head.weight",
+            ParameterTable.NewlineName when naming is ParameterNaming.HuggingFace => canonicalName,
+            ParameterTable.NewlineName when naming is ParameterNaming.HuggingFaceMemory or ParameterNaming.Llava => "model." + canonicalName,
             _ when After(canonicalName, "layer.") is { } rest => $"{DecoderPrefix(naming)}layers.{rest}",
             _ when After(canonicalName, "vision.") is { } rest => VisionPrefix(naming) + rest,
             _ when After(canonicalName, "projector.") is { } rest => FromProjector(rest, naming),
@@ -65,6 +68,10 @@ public static class ParameterNames
             ? name
             : throw new ArgumentException($"{naming} has no name for '{canonicalName}'", nameof(canonicalName));
     }
+
+    private static string? Newline(string name) =>
+        name == ParameterTable.NewlineName || name.EndsWith("." + ParameterTable.NewlineName, StringComparison.Ordinal)
+            ? ParameterTable.NewlineName : null;
 
     private static string? Head(string name) => name switch
     {

@@ -4,14 +4,21 @@ namespace LlavaSharp.Checkpoints;
 /// written before an engine exists walks this; a test holds it equal to the engine's own table.</summary>
 public static class ParameterTable
 {
+    /// <summary>The canonical name of the learned row of anyres.</summary>
+    public const string NewlineName = "image_newline";
+
     /// <summary>All parameters: vision tower, projector, decoder.</summary>
     public static IEnumerable<KeyValuePair<string, long[]>> Shapes(LlavaConfig config)
     {
         IEnumerable<KeyValuePair<string, long[]>> decoder = Decoder(config.Text);
         return config.Vision is null
             ? decoder
-            : Vision(config.Vision).Concat(Projector(config)).Concat(decoder);
+            : Vision(config.Vision).Concat(Projector(config)).Concat(decoder).Concat(Newline(config));
     }
+
+    /// <summary>The learned row at the end of each row of an anyres picture, where the model has it.</summary>
+    public static IEnumerable<KeyValuePair<string, long[]>> Newline(LlavaConfig config) =>
+        config.HasNewline ? [New(NewlineName, config.Text.HiddenSize)] : [];
 
     /// <summary>The vision tower's parameters.</summary>
     public static IEnumerable<KeyValuePair<string, long[]>> Vision(VisionConfig config)

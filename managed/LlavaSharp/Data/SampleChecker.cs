@@ -22,8 +22,11 @@ public sealed class SampleChecker
     /// <summary>What prompts depend on, with the longest sequence.</summary>
     public PromptRules Rules { get; init; } = PromptRules.Default;
 
-    /// <summary>Tokens that one image becomes.</summary>
+    /// <summary>Tokens that one image becomes, where <see cref="Images"/> does not say.</summary>
     public int ImageRows { get; init; }
+
+    /// <summary>How pictures become tokens; null: all of <see cref="ImageRows"/>.</summary>
+    public ImagePlan? Images { get; init; }
 
     /// <summary>Caps on images.</summary>
     public ImageLimits Limits { get; init; } = ImageLimits.Default;
@@ -133,15 +136,33 @@ public sealed class SampleChecker
         try
         {
             var ids = PromptBuilder.Build(Template, Tokenizer, sample, index, Rules).InputIds;
-            var length = ids.Length + (sample.Images.Count * (ImageRows - 1L));
+            var rows = sample.Images.Sum(TokensOf);
+            var length = ids.Length - sample.Images.Count + rows;
             return length <= Rules.ModelMaxLength ? null : new(
-                index, SampleFault.TooLong, $"{length} tokens with {sample.Images.Count * ImageRows} of images, more than {Rules.ModelMaxLength}");
+                index, SampleFault.TooLong, $"{length} tokens with {rows} of images, more than {Rules.ModelMaxLength}");
         }
         catch (UserErrorException e)
         {
             var prefix = $"sample {index}: ";
             var message = e.Message.StartsWith(prefix, StringComparison.Ordinal) ? e.Message[prefix.Length..] : e.Message;
             return new(index, SampleFault.Malformed, message);
+        }
+    }
+
+    private long TokensOf(string image)
+    {
+        if (Images?.IsAnyResolution != true || ImageFolder is null)
+        {
+            return ImageRows;
+        }
+
+        try
+        {
+            return Images.TokenCount(ImagePaths.Resolve(ImageFolder, image));
+        }
+        catch (UserErrorException)
+        {
+            return 0; // The picture's own check says what is wrong with it.
         }
     }
 }

@@ -20,8 +20,8 @@ internal sealed class DemoEvaluator
 
     private readonly DemoDataset _data;
     private readonly LlavaTokenizer _tokenizer;
-    private readonly float[][] _captionPixels;
-    private readonly float[][] _questionPixels;
+    private readonly PreparedImage[] _captionPixels;
+    private readonly PreparedImage[] _questionPixels;
 
     /// <summary>Reads the held-out pictures once.</summary>
     /// <param name="data">The demo's data.</param>
@@ -120,9 +120,9 @@ internal sealed class DemoEvaluator
     }
 
     // Half the set away: no picture is its own stand-in.
-    private static float[] Picture(float[][] pixels, int index, bool swapped) =>
+    private static PreparedImage Picture(PreparedImage[] pixels, int index, bool swapped) =>
         pixels[swapped ? (index + (pixels.Length / 2)) % pixels.Length : index];
 
-    private float[][] Pixels(IReadOnlyList<DemoConversation> conversations, ImageProcessor processor, ImageAspectRatio mode) =>
-        [.. conversations.Select(c => processor.Process(ImageDecoder.Load(Path.Combine(_data.ImageFolder, c.Image!)), mode))];
+    private PreparedImage[] Pixels(IReadOnlyList<DemoConversation> conversations, ImageProcessor processor, ImageAspectRatio mode) =>
+        [.. conversations.Select(c => new PreparedImage(processor.Load(Path.Combine(_data.ImageFolder, c.Image!), mode)))];
 }

@@ -1,4 +1,3 @@
-using LlavaSharp.Imaging;
 using LlavaSharp.Interop;
 using LlavaSharp.Templates;
 
@@ -65,5 +64,5 @@ public sealed class ChatModel : IDisposable
     }
 
     private Question Ask(string prompt, string? image) => Question.Ask(
-        prompt, image is null ? null : _loaded!.Processor.Process(ImageDecoder.Load(image), _loaded.ImageMode));
+        prompt, image is null ? null : _loaded!.Images.Load(image));
 }

@@ -30,7 +30,7 @@ public sealed class OpenedModel : IDisposable
 
         Config = source.Config;
         Tokenizer = source.Base.LoadTokenizer();
-        Processor = new ImageProcessor(source.Base.LoadProcessor());
+        Images = source.Config.PlanImages(source.Base.LoadProcessor());
         _loaded = ModelLoader.Load(engine, source.Config, source.Parameters);
     }
 
@@ -43,11 +43,8 @@ public sealed class OpenedModel : IDisposable
     /// <summary>Its tokenizer.</summary>
     public LlavaTokenizer Tokenizer { get; }
 
-    /// <summary>Its image processor.</summary>
-    public ImageProcessor Processor { get; }
-
-    /// <summary>How its images become square.</summary>
-    public ImageAspectRatio ImageMode => Config.ImageAspectRatio == "pad" ? ImageAspectRatio.Pad : ImageAspectRatio.Square;
+    /// <summary>How its images become tokens.</summary>
+    public ImagePlan Images { get; }
 
     /// <summary>Opens a folder.</summary>
     /// <param name="engine">Where the model goes.</param>

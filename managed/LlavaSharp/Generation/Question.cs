@@ -1,15 +1,16 @@
 using LlavaSharp.Data;
+using LlavaSharp.Imaging;
 
 namespace LlavaSharp.Generation;
 
 /// <summary>What a model is asked.</summary>
 /// <param name="Turns">The conversation so far, the human's question last.</param>
-/// <param name="Pixels">[3, S, S] normalised pixels of the image; null for text alone.</param>
-public sealed record Question(IReadOnlyList<Turn> Turns, float[]? Pixels)
+/// <param name="Image">The image; null for text alone.</param>
+public sealed record Question(IReadOnlyList<Turn> Turns, PreparedImage? Image)
 {
     /// <summary>Asks one thing.</summary>
     /// <param name="prompt">The question.</param>
-    /// <param name="pixels">[3, S, S] normalised pixels; null for text alone.</param>
+    /// <param name="image">The image; null for text alone.</param>
     /// <returns>The question.</returns>
-    public static Question Ask(string prompt, float[]? pixels) => new([new Turn("human", prompt)], pixels);
+    public static Question Ask(string prompt, PreparedImage? image) => new([new Turn("human", prompt)], image);
 }

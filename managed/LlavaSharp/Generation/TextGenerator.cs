@@ -55,7 +55,7 @@ public sealed class TextGenerator : IDisposable
     /// <returns>The prompt's ids, the answer's, and its text.</returns>
     public ChatAnswer Complete(Question question, GenerationOptions options, CancellationToken cancellation = default)
     {
-        var prompt = PromptBuilder.BuildPrompt(_template, _tokenizer, question.Turns, question.Pixels is not null);
+        var prompt = PromptBuilder.BuildPrompt(_template, _tokenizer, question.Turns, question.Image is not null);
         var tokens = Run([question], options, (_, _) => !cancellation.IsCancellationRequested).Tokens[0];
         return new(prompt, tokens, Text(tokens).Trim());
     }
@@ -101,9 +101,9 @@ public sealed class TextGenerator : IDisposable
     {
         var samples = questions.Select((q, i) =>
         {
-            var ids = PromptBuilder.BuildPrompt(_template, _tokenizer, q.Turns, q.Pixels is not null);
+            var ids = PromptBuilder.BuildPrompt(_template, _tokenizer, q.Turns, q.Image is not null);
             return new PreparedSample(i, $"question {i}", new TokenizedSample(ids,
-                [.. Enumerable.Repeat(PackedBatch.IgnoreLabel, ids.Length)]), q.Pixels is null ? [] : [q.Pixels]);
+                [.. Enumerable.Repeat(PackedBatch.IgnoreLabel, ids.Length)]), q.Image is null ? [] : [q.Image]);
         });
         return _generator.Run(
             _batches.Build([.. samples]).ToPacked(),

@@ -34,6 +34,22 @@ public static class ImageDecoder
         return image.ToRgb();
     }
 
+    /// <summary>A picture's size, of its header alone.</summary>
+    /// <param name="path">The file.</param>
+    /// <returns>Width and height, in pixels.</returns>
+    /// <exception cref="UserErrorException">The file is missing or is not a picture.</exception>
+    public static (int Width, int Height) Measure(string path)
+    {
+        using SKCodec? codec = File.Exists(path) ? SKCodec.Create(path) : null;
+        if (codec is not null)
+        {
+            return (codec.Info.Width, codec.Info.Height);
+        }
+
+        using DecodedImage image = Open(path); // Says what is wrong.
+        return (image.Width, image.Height);
+    }
+
     /// <summary>Reads and decodes a file into borrowed memory.</summary>
     /// <param name="path">The file; its extension does not matter.</param>
     /// <param name="limits">Caps; <see cref="ImageLimits.Default"/> when null.</param>

@@ -55,9 +55,16 @@ internal static class ImageProcessorConfigReader
             RefuseUnless(root, name, "true", path);
         }
 
-        RefuseUnless(root, "do_pad", "false", path);
+        // LLaVA-NeXT pads what its tiles are cut from; a tile is whole.
+        bool tiles = root.TryGetProperty("image_processor_type", out JsonElement type)
+            && type.GetRawText().StartsWith("\"LlavaNext", StringComparison.Ordinal);
+        if (!tiles)
+        {
+            RefuseUnless(root, "do_pad", "false", path);
+        }
+
         RefuseUnless(root, "resample", "3", path);
-        if (root.TryGetProperty("image_processor_type", out JsonElement type)
+        if (type.ValueKind != JsonValueKind.Undefined
             && !(type.GetRawText().StartsWith("\"CLIP", StringComparison.Ordinal)
                 || type.GetRawText().StartsWith("\"Llava", StringComparison.Ordinal)))
         {

@@ -1,44 +1,50 @@
+using LlavaSharp.Imaging;
 using LlavaSharp.Interop;
 
 namespace LlavaSharp.Parity;
 
 /// <summary>A case's samples as a packed batch: its ids hold one image token a row already.</summary>
 /// <param name="Packed">The batch.</param>
-/// <param name="ImageCount">Images in it.</param>
-internal sealed record ParityBatch(PackedBatch Packed, int ImageCount)
+/// <param name="TileCount">Squares that the tower sees: one an image, unless images are cut into tiles.</param>
+internal sealed record ParityBatch(PackedBatch Packed, int TileCount)
 {
-    public static ParityBatch Build(ParityCase parity, int imageRows, Func<string, float[]> pixels) =>
-        Pack(parity, [.. parity.TokenIds], [.. parity.Labels], imageRows, pixels);
+    public static ParityBatch Build(ParityCase parity, int imageRows, Func<string, PreparedImage> images) =>
+        Pack(parity, [.. parity.TokenIds], [.. parity.Labels], imageRows, images);
 
-    public static ParityBatch BuildPrompt(ParityCase parity, int length, int imageRows, Func<string, float[]> pixels) =>
-        Pack(parity, [parity.TokenIds[0][..length]], [parity.Labels[0][..length]], imageRows, pixels);
+    public static ParityBatch BuildPrompt(ParityCase parity, int length, int imageRows, Func<string, PreparedImage> images) =>
+        Pack(parity, [parity.TokenIds[0][..length]], [parity.Labels[0][..length]], imageRows, images);
 
-    private static ParityBatch Pack(ParityCase parity, int[][] ids, int[][] labels, int imageRows, Func<string, float[]> pixels)
+    private static ParityBatch Pack(ParityCase parity, int[][] ids, int[][] labels, int imageRows, Func<string, PreparedImage> load)
     {
         List<int> tokens = [], positions = [], starts = [0], slots = [];
-        var images = new List<float[]>();
+        var images = new List<PreparedImage>();
         for (var b = 0; b < ids.Length; b++)
         {
-            var rows = ids[b].Count(id => id == parity.ImageToken);
-            if (rows != (parity.Images[b] is null ? 0 : imageRows))
+            var found = ids[b].Count(id => id == parity.ImageToken);
+            var image = parity.Images[b] is { } name ? load(name) : null;
+            int[] rows = image is null ? [] : image.Rows ?? [.. Enumerable.Range(0, imageRows)];
+            if (found != rows.Length)
             {
                 throw new UserErrorException(
-                    $"{parity.Folder}: sample {b} has {rows} image tokens; {(parity.Images[b] is null ? "it has no image" : $"an image has {imageRows}")}");
+                    $"{parity.Folder}: sample {b} has {found} image tokens; {(image is null ? "it has no image" : $"its image has {rows.Length}")}");
             }
 
-            if (parity.Images[b] is { } name)
+            var (first, next) = (slots.Count, 0);
+            if (image is not null)
             {
-                images.Add(pixels(name));
+                images.Add(image);
+                slots.AddRange(Enumerable.Repeat(-1, image.Tiles * imageRows));
             }
 
             for (var t = 0; t < ids[b].Length; t++)
             {
-                if (ids[b][t] == parity.ImageToken)
+                var row = ids[b][t] == parity.ImageToken ? rows[next++] : (int?)null;
+                if (row >= 0)
                 {
-                    slots.Add(tokens.Count);
+                    slots[first + row.Value] = tokens.Count;
                 }
 
-                tokens.Add(ids[b][t]);
+                tokens.Add(row == AnyResolutionLayout.Newline ? PackedBatch.ImageNewline : ids[b][t]);
                 positions.Add(t);
             }
 
@@ -53,8 +59,8 @@ internal sealed record ParityBatch(PackedBatch Packed, int ImageCount)
                 Positions = positions.ToArray(),
                 CuSeqlens = starts.ToArray(),
                 ImageSlots = slots.ToArray(),
-                Pixels = images.SelectMany(i => i).ToArray(),
+                Pixels = images.SelectMany(i => i.Pixels).ToArray(),
             },
-            images.Count);
+            images.Sum(i => i.Tiles));
     }
 }

@@ -16,7 +16,7 @@ public sealed class ParityRunner(ParityCase parity, ParityBreak spoil, Action<Pa
 {
     private const double ForwardBound = 1e-5;
 
-    private readonly Dictionary<(string Name, ImageAspectRatio Mode), float[]> _pixels = [];
+    private readonly Dictionary<(string Name, string Mode), PreparedImage> _pixels = [];
     private bool _passed = true;
 
     /// <summary>Runs and compares everything.</summary>
@@ -31,12 +31,14 @@ public sealed class ParityRunner(ParityCase parity, ParityBreak spoil, Action<Pa
         using var model = new Model(engine, ModelLoader.ToModelConfig(config) with { RopeType = parity.CastType });
         using (var source = new CheckpointSource(CheckpointReader.Open(parity.ModelFolder)))
         {
-            ModelLoader.Fill(model, source, UnitKinds.Vision | UnitKinds.Projector | UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head);
+            ModelLoader.Fill(model, source, UnitKinds.Vision | UnitKinds.Projector | UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head
+                | UnitKinds.Newline);
         }
 
-        Pixels(new ImageProcessor(ImageProcessorConfig.Load(parity.ModelFolder)));
+        var images = config.PlanImages(ImageProcessorConfig.Load(parity.ModelFolder));
+        Pixels(images);
         Encode(tokenizer);
-        var batch = ParityBatch.Build(parity, config.ImageRowCount, Image);
+        var batch = ParityBatch.Build(parity, config.ImageRowCount, Image(images));
         cancellation.ThrowIfCancellationRequested();
         Forward(model, config, batch);
         var training = new ParityTraining(parity, spoil, model, batch, Line);
@@ -46,7 +48,7 @@ public sealed class ParityRunner(ParityCase parity, ParityBreak spoil, Action<Pa
             training.Run(stage);
         }
 
-        Greedy(model, config);
+        Greedy(model, config, Image(images));
         return _passed;
     }
 
@@ -57,7 +59,7 @@ public sealed class ParityRunner(ParityCase parity, ParityBreak spoil, Action<Pa
         report(line);
     }
 
-    private void Pixels(ImageProcessor processor)
+    private void Pixels(ImagePlan plan)
     {
         const string prefix = "pixel_values/";
         var keys = parity.Expected.Where(k => k.StartsWith(prefix, StringComparison.Ordinal)).ToArray();
@@ -66,16 +68,19 @@ public sealed class ParityRunner(ParityCase parity, ParityBreak spoil, Action<Pa
         foreach (var key in keys)
         {
             var slash = key.LastIndexOf('/');
-            var mode = key[(slash + 1)..] switch
+            var mode = key[(slash + 1)..];
+            var prepared = mode switch
             {
-                "pad" => ImageAspectRatio.Pad,
-                "crop" => ImageAspectRatio.Square,
-                var other => throw new UserErrorException($"{parity.Folder}: '{key}': image mode '{other}' is not known; pad and crop are"),
+                "pad" => plan with { Mode = ImageAspectRatio.Pad, Canvases = [] },
+                "crop" => plan with { Mode = ImageAspectRatio.Square, Canvases = [] },
+                "anyres" => plan,
+                _ => throw new UserErrorException($"{parity.Folder}: '{key}': image mode '{mode}' is not known; pad, crop and anyres are"),
             };
             var name = key[prefix.Length..slash];
-            var ours = processor.Process(ImageDecoder.Load(Path.Combine(parity.Folder, "images", name)), mode);
+            var image = prepared.Load(Path.Combine(parity.Folder, "images", name));
+            var ours = image.Pixels;
             spoil.Apply("pixels", ours);
-            _pixels[(name, mode)] = ours;
+            _pixels[(name, mode)] = image;
             var different = Different(ours, parity.Floats(key));
             (differing, count) = (differing + different, count + ours.Length);
             worst = different > 0 && worst.Length == 0 ? $", first in {key}" : worst;
@@ -115,20 +120,23 @@ public sealed class ParityRunner(ParityCase parity, ParityBreak spoil, Action<Pa
         Line("encode", wrong.Count, 0, $"{wrong.Count} of {parity.Encode.Count} texts differ{first}");
     }
 
-    private float[] Image(string name) =>
-        _pixels.TryGetValue((name, ImageAspectRatio.Pad), out var pixels)
-            ? pixels
-            : throw new UserErrorException($"{parity.Folder}: sample image '{name}' has no expected pixels 'pixel_values/{name}/pad'");
+    private Func<string, PreparedImage> Image(ImagePlan plan)
+    {
+        var mode = plan.IsAnyResolution ? "anyres" : "pad";
+        return name => _pixels.TryGetValue((name, mode), out var image)
+            ? image
+            : throw new UserErrorException($"{parity.Folder}: sample image '{name}' has no expected pixels 'pixel_values/{name}/{mode}'");
+    }
 
     private void Forward(Model model, LlavaConfig config, ParityBatch batch)
     {
         var pixels = batch.Packed.Pixels.Span;
-        if (batch.ImageCount > 0)
+        if (batch.TileCount > 0)
         {
-            var features = new float[batch.ImageCount * config.ImageRowCount * config.Vision!.HiddenSize];
+            var features = new float[batch.TileCount * config.ImageRowCount * config.Vision!.HiddenSize];
             model.RunVision(pixels, features);
             Compare("image_features", features);
-            var projected = new float[batch.ImageCount * config.ImageRowCount * config.Text.HiddenSize];
+            var projected = new float[batch.TileCount * config.ImageRowCount * config.Text.HiddenSize];
             model.RunProjected(pixels, projected);
             Compare("projected", projected);
         }
@@ -180,10 +188,10 @@ public sealed class ParityRunner(ParityCase parity, ParityBreak spoil, Action<Pa
         Line("logits", ParityMath.RelativeError(ours, reference), ForwardBound, $"{rows.Length} real tokens of {vocabulary}");
     }
 
-    private void Greedy(Model model, LlavaConfig config)
+    private void Greedy(Model model, LlavaConfig config, Func<string, PreparedImage> images)
     {
         var prompt = parity.Labels[0].TakeWhile(l => l == PackedBatch.IgnoreLabel).Count();
-        var batch = ParityBatch.BuildPrompt(parity, prompt, config.ImageRowCount, Image);
+        var batch = ParityBatch.BuildPrompt(parity, prompt, config.ImageRowCount, images);
         using var generator = new Generator(model);
         var ours = generator.Run(batch.Packed, new SamplingOptions { MaxNewTokens = parity.Greedy.Length }, []).Tokens[0];
         ours = spoil.Apply("greedy", ours);

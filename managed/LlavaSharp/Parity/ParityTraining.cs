@@ -15,7 +15,7 @@ internal sealed class ParityTraining(
         var trained = stage switch
         {
             "pretrain" => UnitKinds.Projector,
-            "full" => UnitKinds.Projector | UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head,
+            "full" => UnitKinds.Projector | UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head | UnitKinds.Newline,
             _ => throw new UserErrorException($"{parity.Folder}: stage '{stage}' is not known; pretrain and full are"),
         };
         model.SetTrainable(trained);

@@ -1,4 +1,6 @@
 using LlavaSharp.Data;
+using LlavaSharp.Imaging;
+using LlavaSharp.Interop;
 using LlavaSharp.Tokenization;
 
 namespace LlavaSharp.Training;
@@ -19,74 +21,38 @@ public sealed class BatchBuilder(int imageRows, int maxLength, int? paddingId = 
     /// <exception cref="UserErrorException">A sample has more image marks than images.</exception>
     public BatchLayout Build(IReadOnlyList<PreparedSample> samples)
     {
-        var longest = samples.Sum(s => Math.Min(maxLength, s.Text.InputIds.Length + (imageRows * s.Images.Count)));
-        List<int> tokens = new(longest), labels = new(longest), positions = new(longest), starts = [0], slots = [];
-        var images = new List<float[]>();
+        var run = new Run(imageRows, maxLength, samples.Sum(Longest));
         foreach (var sample in samples)
         {
-            Append(sample);
+            Append(run, sample);
         }
 
         return new(
-            [.. tokens], [.. labels], [.. positions], [.. starts], [.. slots], Concatenate(images), Supervised(labels, starts));
+            [.. run.Tokens], [.. run.Labels], [.. run.Positions], [.. run.Starts], [.. run.Slots], Concatenate(run.Images),
+            Supervised(run.Labels, run.Starts));
+    }
 
-        void Append(PreparedSample sample)
+    private int Longest(PreparedSample sample) =>
+        Math.Min(maxLength, sample.Text.InputIds.Length + sample.Images.Sum(i => i.Rows?.Length ?? imageRows));
+
+    private void Append(Run run, PreparedSample sample)
+    {
+        var (ids, wanted) = (sample.Text.InputIds, sample.Text.Labels);
+        var marks = 0;
+        for (var i = 0; i < Math.Min(ids.Length, maxLength); i++)
         {
-            var (ids, wanted) = (sample.Text.InputIds, sample.Text.Labels);
-            var start = tokens.Count;
-            var marks = 0;
-            for (var i = 0; i < Math.Min(ids.Length, maxLength); i++)
+            if (ids[i] == LlavaTokenizer.ImageToken)
             {
-                if (ids[i] == LlavaTokenizer.ImageToken)
-                {
-                    AppendImage(sample, ++marks, start);
-                }
-                else if (ids[i] != paddingId)
-                {
-                    AppendToken(ids[i], wanted[i], start);
-                }
+                run.AddImage(marks++ < sample.Images.Count ? sample.Images[marks - 1] : throw new UserErrorException(
+                    $"{sample.Name}: {marks} <image> {(marks == 1 ? "mark" : "marks")} for {sample.Images.Count} images"));
             }
-
-            if (tokens.Count > start)
+            else if (ids[i] != paddingId)
             {
-                starts.Add(tokens.Count);
+                run.AddToken(ids[i], wanted[i]);
             }
         }
 
-        void AppendImage(PreparedSample sample, int marks, int start)
-        {
-            if (marks > sample.Images.Count)
-            {
-                throw new UserErrorException(
-                    $"{sample.Name}: {marks} <image> {(marks == 1 ? "mark" : "marks")} for {sample.Images.Count} images");
-            }
-
-            // An image that is wholly cut off costs nothing: the tower never sees it.
-            if (tokens.Count - start >= maxLength)
-            {
-                return;
-            }
-
-            images.Add(sample.Images[marks - 1]);
-            for (var row = 0; row < imageRows; row++)
-            {
-                slots.Add(AppendToken(0, TokenizedSample.IgnoredLabel, start) ? tokens.Count - 1 : -1);
-            }
-        }
-
-        bool AppendToken(int id, int label, int start)
-        {
-            var position = tokens.Count - start;
-            if (position >= maxLength)
-            {
-                return false;
-            }
-
-            tokens.Add(id);
-            labels.Add(label);
-            positions.Add(position);
-            return true;
-        }
+        run.EndSample();
     }
 
     // A sample's first token has nothing before it that could predict it.
@@ -115,5 +81,69 @@ public sealed class BatchBuilder(int imageRows, int maxLength, int? paddingId = 
         }
 
         return all;
+    }
+
+    /// <summary>The run of tokens as it grows.</summary>
+    private sealed class Run(int imageRows, int maxLength, int capacity)
+    {
+        private int _start;
+
+        public List<int> Tokens { get; } = new(capacity);
+
+        public List<int> Labels { get; } = new(capacity);
+
+        public List<int> Positions { get; } = new(capacity);
+
+        public List<int> Starts { get; } = [0];
+
+        public List<int> Slots { get; } = [];
+
+        public List<float[]> Images { get; } = [];
+
+        /// <summary>False where the sample is full.</summary>
+        public bool AddToken(int id, int label)
+        {
+            var position = Tokens.Count - _start;
+            if (position >= maxLength)
+            {
+                return false;
+            }
+
+            Tokens.Add(id);
+            Labels.Add(label);
+            Positions.Add(position);
+            return true;
+        }
+
+        public void AddImage(PreparedImage image)
+        {
+            // An image that is wholly cut off costs nothing: the tower never sees it.
+            if (Tokens.Count - _start >= maxLength)
+            {
+                return;
+            }
+
+            // The tower gives every row of every tile; the layout says which of them are seen, and where.
+            var first = Slots.Count;
+            Images.Add(image.Pixels);
+            Slots.AddRange(Enumerable.Repeat(-1, image.Tiles * imageRows));
+            foreach (var row in image.Rows ?? Enumerable.Range(0, imageRows))
+            {
+                var newline = row == AnyResolutionLayout.Newline;
+                if (AddToken(newline ? PackedBatch.ImageNewline : 0, TokenizedSample.IgnoredLabel) && !newline)
+                {
+                    Slots[first + row] = Tokens.Count - 1;
+                }
+            }
+        }
+
+        public void EndSample()
+        {
+            if (Tokens.Count > _start)
+            {
+                Starts.Add(Tokens.Count);
+                _start = Tokens.Count;
+            }
+        }
     }
 }

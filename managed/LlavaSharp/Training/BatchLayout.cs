@@ -3,7 +3,8 @@ using LlavaSharp.Interop;
 namespace LlavaSharp.Training;
 
 /// <summary>A micro-batch laid out as the engine takes it: B samples end to end as one run of T tokens, nothing padded.</summary>
-/// <param name="Tokens">[T] ids; 0 where an image row goes, which the engine does not read.</param>
+/// <param name="Tokens">[T] ids; 0 where an image row goes, which the engine does not read,
+/// <see cref="PackedBatch.ImageNewline"/> where that row goes.</param>
 /// <param name="Labels">[T] ids or −100.</param>
 /// <param name="Positions">[T] positions within the sample, from 0.</param>
 /// <param name="SequenceStarts">[B + 1] first token of each sample, then T.</param>

@@ -11,17 +11,14 @@ namespace LlavaSharp.Training;
 /// </summary>
 public sealed class DataSession : IDisposable
 {
-    /// <summary>Rows of one image where no tower says otherwise: 24 × 24 patches of CLIP-L at 336 pixels.</summary>
-    private const int UsualRows = 576;
-
-    private readonly ImageProcessorConfig _processor;
+    private readonly ImagePlan _plan;
 
     private DataSession(TrainOptions options)
     {
         Options = options;
         Template = TrainSetup.FindTemplate(options);
         Tokenizer = options.ModelNameOrPath is { } model ? LlavaTokenizer.Load(model) : null;
-        (ImageRows, _processor) = FindTower(options);
+        _plan = FindTower(options);
         if (options.ImageFolder is { } images && !Directory.Exists(images))
         {
             throw new UserErrorException($"--image_folder {images} does not exist");
@@ -43,9 +40,6 @@ public sealed class DataSession : IDisposable
     /// <summary>The tokenizer; null when no model is named.</summary>
     public LlavaTokenizer? Tokenizer { get; }
 
-    /// <summary>Tokens that one image becomes.</summary>
-    public int ImageRows { get; }
-
     /// <summary>The rules that samples are checked by.</summary>
     public SampleChecker Checker => new()
     {
@@ -53,7 +47,8 @@ public sealed class DataSession : IDisposable
         Template = Template,
         Tokenizer = Tokenizer,
         Rules = Rules,
-        ImageRows = ImageRows,
+        ImageRows = _plan.TileRows,
+        Images = _plan,
     };
 
     private PromptRules Rules => new() { ModelMaxLength = Options.ModelMaxLength };
@@ -83,21 +78,25 @@ public sealed class DataSession : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Dataset.Dispose();
 
-    private static (int Rows, ImageProcessorConfig Processor) FindTower(TrainOptions options)
+    private static ImagePlan FindTower(TrainOptions options)
     {
-        if (options.ModelNameOrPath is { } model && LlavaConfig.IsLlavaFolder(model))
+        var model = options.ModelNameOrPath is { } folder && LlavaConfig.IsLlavaFolder(folder) ? LlavaConfig.Load(folder) : null;
+        var (vision, processor) = (model, options.VisionTower) switch
         {
-            var config = LlavaConfig.Load(model);
-            return (config.Vision!.PatchCount + (config.KeepClassToken ? 1 : 0), ImageProcessorConfig.Load(model));
-        }
-
-        if (options.VisionTower is not { } tower)
+            ({ } llava, _) => (llava.Vision!, ImageProcessorConfig.Load(options.ModelNameOrPath!)),
+            (_, { } tower) => (VisionConfig.Load(tower), ImageProcessorConfig.Load(tower)),
+            _ => (VisionConfig.ClipLarge336, ImageProcessorConfig.Clip(336)), // The published models' tower.
+        };
+        var sizes = options.ImageGridPinpoints is { } given ? GridPinpoints.Parse(given) : model?.GridPinpoints ?? [];
+        var tiles = options.ImageAspectRatio == "anyres";
+        return new()
         {
-            return (UsualRows, ImageProcessorConfig.Clip(336));
-        }
-
-        var classToken = options.MmVisionSelectFeature == "cls_patch" ? 1 : 0;
-        return (VisionConfig.Load(tower).PatchCount + classToken, ImageProcessorConfig.Load(tower));
+            Processor = new ImageProcessor(processor),
+            TileRows = vision.PatchCount + (options.MmVisionSelectFeature == "cls_patch" || model?.KeepClassToken == true ? 1 : 0),
+            Mode = options.ImageAspectRatio == "pad" ? ImageAspectRatio.Pad : ImageAspectRatio.Square,
+            Canvases = !tiles ? [] : sizes.Count > 0 ? sizes : throw GridPinpoints.Missing(),
+            Merge = PatchMerges.Parse(options.MmPatchMergeType ?? "") ?? model?.PatchMerge ?? PatchMerge.Flat,
+        };
     }
 
     private ImageSizes Measure(string image, int index)
@@ -105,6 +104,7 @@ public sealed class DataSession : IDisposable
         var folder = Options.ImageFolder
             ?? throw new UserErrorException($"sample {index} has an image \"{image}\", but no --image_folder is given");
         var picture = ImageDecoder.Load(ImagePaths.Resolve(folder, image, index));
-        return new(picture.Width, picture.Height, _processor.Size, Options.ImageAspectRatio, ImageRows);
+        var rows = _plan.TokenCount(picture.Width, picture.Height);
+        return new(picture.Width, picture.Height, _plan.Processor.Size, Options.ImageAspectRatio, rows);
     }
 }

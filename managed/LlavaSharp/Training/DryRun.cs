@@ -43,9 +43,9 @@ public static class DryRun
         return
         [
             ("model", Line($"{setup.ModelFolder}: {text.ModelType}, {text.LayerCount} layers of {text.HiddenSize}, vocabulary {text.VocabularySize}")),
-            ("tower", Line($"{setup.Parts.ClipFolder ?? setup.ModelFolder}: {setup.Config.ImageRowCount} rows an image, layer {setup.Config.FeatureLayer}")),
+            ("tower", Line($"{setup.Parts.ClipFolder ?? setup.ModelFolder}: {setup.Config.ImageRowCount} rows {(setup.Config.IsAnyResolution ? "a tile" : "an image")}, layer {setup.Config.FeatureLayer}")),
             ("projector", $"{setup.Config.Projector.Name}, {(fresh ? "fresh" : $"from {options.PretrainMmMlpAdapter ?? setup.ModelFolder}")}"),
-            ("trained", Line($"{moving:#,0} of {all + Adapters(setup):#,0} parameters: {Names(trained)}")),
+            ("trained", Line($"{moving:#,0} of {all + Adapters(setup):#,0} parameters: {Names(setup, trained)}")),
             ("data", Line($"{options.DataPath}: {plan.SampleCount:#,0} samples, {withImage:#,0} with pictures, all of which are there; template {setup.Template.Name}")),
             ("updates", Line($"{plan.TotalSteps} of {plan.BatchSize} × {plan.MicroBatchesPerStep} samples, {plan.EpochAfter((long)plan.TotalSteps * plan.MicroBatchesPerStep):0.###} passes over the data")),
             ("rate", Line($"{options.LearningRate}{(options.MmProjectorLr is { } own ? $", projector {own}" : "")}, {options.LrSchedulerType}, rising for {schedule.WarmupSteps} updates")),
@@ -63,7 +63,9 @@ public static class DryRun
         using var source = ModelSource.Open(setup.Parts);
         foreach (var (name, shape) in ParameterTable.Shapes(setup.Config))
         {
-            if (!source.LacksProjector || !name.StartsWith("projector.", StringComparison.Ordinal))
+            var drawn = (source.LacksProjector && name.StartsWith("projector.", StringComparison.Ordinal))
+                || (source.LacksNewline && name == ParameterTable.NewlineName);
+            if (!drawn)
             {
                 ParameterCheck.Require(source, name, shape, out _, out _);
             }
@@ -111,8 +113,9 @@ public static class DryRun
         return due == 0 ? "none on the way" : $"{due} of {Gigabytes(bytes)}, {(options.SaveTotalLimit is { } kept ? $"at most {kept}" : "all")} kept";
     }
 
-    private static string Names(UnitKinds trained) => string.Join(", ", Enum.GetValues<UnitKinds>()
-        .Where(k => k != UnitKinds.None && trained.HasFlag(k)).Select(k => k.ToString().ToLowerInvariant()));
+    private static string Names(TrainSetup setup, UnitKinds trained) => string.Join(", ", Enum.GetValues<UnitKinds>()
+        .Where(k => k != UnitKinds.None && trained.HasFlag(k) && (k != UnitKinds.Newline || setup.Config.HasNewline))
+        .Select(k => k.ToString().ToLowerInvariant()));
 
     private static string Gigabytes(long bytes) => bytes < 1_000_000_000
         ? Line($"{bytes / 1e6:0.0} MB")

@@ -11,8 +11,7 @@ namespace LlavaSharp.Training;
 /// <param name="imageFolder">Where image paths start; null when no sample may have an image.</param>
 /// <param name="tokenizer">The model's tokenizer.</param>
 /// <param name="template">The conversation format.</param>
-/// <param name="processor">The tower's pixels.</param>
-/// <param name="mode">How images become square.</param>
+/// <param name="images">How images become tokens.</param>
 /// <param name="rules">What prompts depend on; null for the recipe's own settings.</param>
 public sealed class LlavaTrainingSource(
     SampleDataset dataset,
@@ -20,8 +19,7 @@ public sealed class LlavaTrainingSource(
     string? imageFolder,
     LlavaTokenizer tokenizer,
     ConversationTemplate template,
-    ImageProcessor processor,
-    ImageAspectRatio mode,
+    ImagePlan images,
     PromptRules? rules = null) : ITrainingSource
 {
     /// <summary>
@@ -104,8 +102,8 @@ public sealed class LlavaTrainingSource(
         }
     }
 
-    private float[][] Pixels(Sample sample, int index) =>
-        [.. sample.Images.Select(image => processor.Load(Resolve(image, index), mode))];
+    private PreparedImage[] Pixels(Sample sample, int index) =>
+        [.. sample.Images.Select(image => images.Load(Resolve(image, index)))];
 
     private string Resolve(string image, int index) => imageFolder is null
         ? throw new UserErrorException($"it has an image \"{image}\", but no --image_folder is given")

@@ -38,8 +38,7 @@ internal static class StageOneFiles
         json["mm_hidden_size"] = setup.Config.Vision!.HiddenSize;
         json["mm_vision_select_layer"] = setup.Config.FeatureLayer;
         json["mm_vision_select_feature"] = setup.Config.KeepClassToken ? "cls_patch" : "patch";
-        json["mm_patch_merge_type"] = "flat";
-        json["image_aspect_ratio"] = options.ImageAspectRatio;
+        Checkpoints.LlavaLayoutConfig.AddImages(json, setup.Config);
         json["tokenizer_padding_side"] = "right";
         json["tokenizer_model_max_length"] = options.ModelMaxLength;
         json["tune_mm_mlp_adapter"] = true;

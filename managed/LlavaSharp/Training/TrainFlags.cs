@@ -1,3 +1,4 @@
+using LlavaSharp.Imaging;
 using static LlavaSharp.Training.TrainFlag;
 using static LlavaSharp.Training.TrainFlagKinds;
 
@@ -47,8 +48,13 @@ public static class TrainFlags
             (o, v) => o with { UseRslora = v }, o => o.UseRslora),
         Text("data_path", "training file in LLaVA's layout: a JSON array, or JSONL", (o, v) => o with { DataPath = v }, o => o.DataPath),
         Text("image_folder", "folder that the samples' image paths start from", (o, v) => o with { ImageFolder = v }, o => o.ImageFolder),
-        new("image_aspect_ratio", false, "square (resize, centre crop) or pad",
-            (o, v) => o with { ImageAspectRatio = Choice("image_aspect_ratio", v, "square", "pad") }, o => o.ImageAspectRatio),
+        new("image_aspect_ratio", false, "square (resize, centre crop), pad, or anyres (tiles: LLaVA-1.6)",
+            (o, v) => o with { ImageAspectRatio = Choice("image_aspect_ratio", v, "square", "pad", "anyres") }, o => o.ImageAspectRatio),
+        new("image_grid_pinpoints", false, "sizes that anyres cuts pictures to: [[width, height], ...]",
+            (o, v) => o with { ImageGridPinpoints = GridPinpoints.Text(GridPinpoints.Parse(v)) }, o => o.ImageGridPinpoints),
+        new("mm_patch_merge_type", false, "order of anyres' rows: flat, spatial or spatial_unpad (with image_newline)",
+            (o, v) => o with { MmPatchMergeType = Choice("mm_patch_merge_type", v, "flat", "spatial", "spatial_unpad") },
+            o => o.MmPatchMergeType),
         Text("output_dir", "where the result, log.jsonl and report.html go", (o, v) => o with { OutputDir = v }, o => o.OutputDir),
         Switch("overwrite_output_dir", "write into an output folder that is not empty",
             (o, v) => o with { OverwriteOutputDir = v }, o => o.OverwriteOutputDir),
@@ -113,7 +119,6 @@ public static class TrainFlags
             (o, v) => o with { UseHabana = v }, o => o.UseHabana),
         OnlyFalse("mm_use_im_start_end", "start and end tokens around images are not part of this build"),
         OnlyFalse("mm_use_im_patch_token", "the patch token is not part of this build, nor of any published LLaVA-1.5 run"),
-        Accepted("mm_patch_merge_type", false, "flat", v => { Choice("mm_patch_merge_type", v, "flat"); return null; }),
         .. AcceptedFlags.All,
     ];
 }

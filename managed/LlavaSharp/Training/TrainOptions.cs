@@ -64,8 +64,14 @@ public sealed record TrainOptions
     /// <summary>The folder that the samples' image paths start from.</summary>
     public string? ImageFolder { get; init; }
 
-    /// <summary>"square" (resize and centre crop) or "pad".</summary>
+    /// <summary>"square" (resize and centre crop), "pad", or "anyres": the whole picture and tiles of it.</summary>
     public string ImageAspectRatio { get; init; } = "square";
+
+    /// <summary>Sizes that anyres cuts pictures to, [[width, height], …]; null keeps what a LLaVA checkpoint says.</summary>
+    public string? ImageGridPinpoints { get; init; }
+
+    /// <summary>How tiles are laid out: "flat", "spatial" or "spatial_unpad"; null keeps what a LLaVA checkpoint says, else flat.</summary>
+    public string? MmPatchMergeType { get; init; }
 
     /// <summary>Where everything is written.</summary>
     public string? OutputDir { get; init; }

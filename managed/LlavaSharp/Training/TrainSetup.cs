@@ -39,8 +39,7 @@ public sealed class TrainSetup : IDisposable
         try
         {
             Source = new LlavaTrainingSource(
-                _dataset, dataPath, options.ImageFolder, Tokenizer, Template, new ImageProcessor(Processor),
-                options.ImageAspectRatio == "pad" ? ImageAspectRatio.Pad : ImageAspectRatio.Square,
+                _dataset, dataPath, options.ImageFolder, Tokenizer, Template, Config.PlanImages(Processor),
                 new PromptRules { ModelMaxLength = options.ModelMaxLength })
             {
                 Skip = skips ? Checker(options) : null,
@@ -109,7 +108,8 @@ public sealed class TrainSetup : IDisposable
         Template = Template,
         Tokenizer = Tokenizer,
         Rules = new PromptRules { ModelMaxLength = options.ModelMaxLength },
-        ImageRows = Config.Vision!.PatchCount + (Config.KeepClassToken ? 1 : 0),
+        ImageRows = Config.ImageRowCount,
+        Images = Config.PlanImages(Processor),
     };
 
     private void Claim(string output)
@@ -203,6 +203,8 @@ public sealed class TrainSetup : IDisposable
             FeatureLayer = options.MmVisionSelectLayer,
             KeepClassToken = options.MmVisionSelectFeature is { } feature ? feature == "cls_patch" : null,
             ImageAspectRatio = options.ImageAspectRatio,
+            GridPinpoints = options.ImageGridPinpoints is { } sizes ? GridPinpoints.Parse(sizes) : null,
+            PatchMerge = options.MmPatchMergeType is { } merge ? PatchMerges.Parse(merge) : null,
             Seed = options.Seed,
         };
     }

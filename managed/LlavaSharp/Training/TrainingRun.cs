@@ -58,6 +58,8 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         var language = options.LoraEnable ? UnitKinds.Lora
             : options.FreezeBackbone ? UnitKinds.Head
             : UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head;
+        // image_newline is no part of the projector: stage 1 leaves it, all else trains it.
+        language |= options.ImageAspectRatio == "anyres" ? UnitKinds.Newline : UnitKinds.None;
         return options.FreezeMmMlpAdapter ? language : language | UnitKinds.Projector;
     }
 

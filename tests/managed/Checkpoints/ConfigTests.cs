@@ -125,7 +125,7 @@ public sealed class ConfigTests : IDisposable
     [InlineData("""{"model_type":"llava","vision_feature_layer":[-2,-5]}""", "vision_feature_layer = [-2,-5] is not supported; a single layer is")]
     [InlineData("""{"model_type":"llava","vision_feature_layer":[-2]}""", "vision_feature_layer = [-2] is not supported; a single layer is")]
     [InlineData("""{"model_type":"llava","vision_feature_select_strategy":"cls"}""", "vision_feature_select_strategy = \"cls\" is not supported; 'default' and 'full' are")]
-    [InlineData("""{"model_type":"llava","image_aspect_ratio":"anyres"}""", "image_aspect_ratio = \"anyres\" is not supported; 'square' and 'pad' are")]
+    [InlineData("""{"model_type":"llava","image_aspect_ratio":"best"}""", "image_aspect_ratio = \"best\" is not supported; 'square', 'pad' and 'anyres' are")]
     [InlineData("""{"model_type":"llava","image_token_index":32000}""", "image_token_index = 32000 is outside the vocabulary, whose vocab_size is 32000")]
     [InlineData("""{"model_type":"llava_llama"}""", "mm_vision_tower = (absent) should be the name or folder of a CLIP model")]
     [InlineData("""{"model_type":"llama"}""", "model_type = \"llama\" is not supported; 'llava' is; for a language model alone, name a CLIP folder with --vision_tower")]

@@ -138,7 +138,9 @@ public sealed class LlavaLayoutTests : IDisposable
     {
         LlavaLayoutWriter.Write(_folder["llava"], TinyFolders.Export(TinyFolders.Config()));
         string path = _folder["llava/config.json"], original = File.ReadAllText(path);
-        Refused("image_aspect_ratio", "anyres", "image_aspect_ratio = \"anyres\" is not supported; 'square' and 'pad' are");
+        Refused("image_aspect_ratio", "best", "image_aspect_ratio = \"best\" is not supported; 'square', 'pad' and 'anyres' are");
+        Refused("mm_patch_merge_type", "unpad", "mm_patch_merge_type = \"unpad\" is not supported; 'flat', 'spatial' and 'spatial_unpad' are");
+        Refused("image_grid_pinpoints", 336, "image_grid_pinpoints = 336 should be a list of [width, height]");
         Refused("mm_vision_select_feature", "all", "mm_vision_select_feature = \"all\" is not supported; 'patch' and 'cls_patch' are");
         Refused("mm_use_im_start_end", true, "mm_use_im_start_end = true is not supported; only false is");
         Refused("mm_vision_select_layer", null, "mm_vision_select_layer = null should be a whole number, such as -2");

@@ -50,8 +50,9 @@ public sealed class DataCheckTests : IDisposable
         Assert.All(problems, p => Assert.DoesNotContain('\n', p.Message));
 
         var source = new LlavaTrainingSource(
-            data, path, checker.ImageFolder, checker.Tokenizer!, checker.Template!, new ImageProcessor(ImageProcessorConfig.Clip(14)),
-            ImageAspectRatio.Pad, checker.Rules)
+            data, path, checker.ImageFolder, checker.Tokenizer!, checker.Template!,
+            new ImagePlan { Processor = new ImageProcessor(ImageProcessorConfig.Clip(14)), TileRows = 1, Mode = ImageAspectRatio.Pad },
+            checker.Rules)
         {
             Skip = checker,
         };

@@ -1,4 +1,5 @@
 using LlavaSharp.Data;
+using LlavaSharp.Imaging;
 using LlavaSharp.Training;
 
 namespace LlavaSharp.Tests.Training;
@@ -8,7 +9,8 @@ public sealed class BatchBuilderTests
 {
     private const int X = TokenizedSample.IgnoredLabel, Image = -200;
 
-    private static PreparedSample Sample(int[] ids, int[] labels, params float[][] images) => new(0, "sample 0", new(ids, labels), images);
+    private static PreparedSample Sample(int[] ids, int[] labels, params float[][] images) =>
+        new(0, "sample 0", new(ids, labels), [.. images.Select(pixels => new PreparedImage(pixels))]);
 
     private static BatchLayout Build(int maxLength, params PreparedSample[] samples) => new BatchBuilder(3, maxLength).Build(samples);
 

@@ -35,9 +35,10 @@ public sealed class RunScriptTests : IDisposable
             flags.AddRange(["--pretrain_mm_mlp_adapter", Projector()]);
         }
 
-        if (Unported(script))
+        if (script.Contains("llava_next", StringComparison.Ordinal))
         {
-            return;
+            // The stand-in's tower reads 28 pixels, not 336.
+            flags.AddRange(["--image_grid_pinpoints", "[[28,28], [56,56], [28,112], [112,28]]"]);
         }
 
         var dry = Run(script, [.. flags, "--dry_run"], 0);
@@ -63,18 +64,6 @@ public sealed class RunScriptTests : IDisposable
 
     private static IEnumerable<string> Files() => Directory.GetFiles(Runs, "*.sh", SearchOption.AllDirectories)
         .Select(file => Path.GetRelativePath(Runs, file)).Order(StringComparer.Ordinal);
-
-    // Their pictures' tiles are not in this build: the flag that asks for them is refused by name.
-    private bool Unported(string script)
-    {
-        if (!script.Contains("llava_next", StringComparison.Ordinal))
-        {
-            return false;
-        }
-
-        Assert.Contains("error: --mm_patch_merge_type spatial_unpad: expected flat", Run(script, ["--dry_run"], 2), StringComparison.Ordinal);
-        return true;
-    }
 
     private string Projector()
     {

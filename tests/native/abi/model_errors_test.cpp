@@ -80,6 +80,8 @@ TEST_F(ModelErrors, BatchesAreChecked) {
   refuse([](Batch& b) { b.positions[5] = -1; }, LLV_INVALID,
          "positions[5] is -1: must not be negative");
   refuse([](Batch& b) { b.tokens[0] = 37; }, LLV_INVALID, "tokens[0] is 37: must be 0 to 36");
+  refuse([](Batch& b) { b.tokens[1] = LLV_IMAGE_NEWLINE; }, LLV_INVALID,
+         "tokens[1] is image_newline (-2), which this model does not have");
   refuse([](Batch& b) { b.labels[9] = -1; }, LLV_INVALID,
          "labels[9] is -1: must be -100 or 0 to 36");
   refuse([](Batch& b) { b.cu_seqlens = {0}; }, LLV_SHAPE,
@@ -155,8 +157,8 @@ TEST_F(ModelErrors, ParametersAreChecked) {
                  LLV_INVALID, "the range 2 to 1 is empty");
   expect_failure(llv_model_trainable_set(model_.get(), LLV_UNIT_VISION), LLV_UNSUPPORTED,
                  "the vision tower cannot train: this build has no backward for it");
-  expect_failure(llv_model_trainable_set(model_.get(), 64), LLV_INVALID,
-                 "the unit kinds are 0x40: only bits of 0x3f exist");
+  expect_failure(llv_model_trainable_set(model_.get(), 128), LLV_INVALID,
+                 "the unit kinds are 0x80: only bits of 0x7f exist");
   expect_failure(llv_model_parameter_count(nullptr, nullptr), LLV_INVALID, "model is null");
 }
 

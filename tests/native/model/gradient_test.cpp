@@ -49,6 +49,29 @@ Batch cut_images(const llv_model_config& config) {
   return batch;
 }
 
+// Two tiles as one picture: rows in another order, one cut off, newlines among them.
+Batch tiles(const llv_model_config& config) {
+  Batch batch;
+  Drawer draw(config, 9);
+  const int64_t rows = image_rows_of(config);
+  draw.add_text(batch, 6 + static_cast<size_t>(2 * rows), 4);
+  batch.tokens[1] = batch.tokens[4] = batch.tokens[11] = LLV_IMAGE_NEWLINE;
+  for (int32_t tile = 0; tile < 2; ++tile) {
+    const std::vector<float> image = draw.image();
+    batch.pixels.insert(batch.pixels.end(), image.begin(), image.end());
+  }
+  std::vector<int32_t> places;
+  for (int32_t t = 2; t < static_cast<int32_t>(2 + 2 * rows); ++t) {
+    if (t != 4 && t != 11) {
+      places.push_back(t);
+    }
+  }
+  for (size_t i = 0; i < static_cast<size_t>(2 * rows); ++i) {
+    batch.image_slots.push_back(i < places.size() ? places[(i * 5 + 1) % places.size()] : -1);
+  }
+  return batch;
+}
+
 const auto keep = [](llv_model_config&) {};
 const auto mixed = [](const llv_model_config& config) { return mixed_batch(config); };
 
@@ -130,7 +153,8 @@ INSTANTIATE_TEST_SUITE_P(
                   batch.labels[batch.labels.size() / 2] = 1;  // In the image's sample.
                   return batch;
                 }},
-        Variant{"cut_images", keep, cut_images}),
+        Variant{"cut_images", keep, cut_images},
+        Variant{"tiles_and_newlines", [](llv_model_config& c) { c.image_newline = 1; }, tiles}),
     [](const auto& parameter) { return parameter.param.name; });
 
 }  // namespace

@@ -108,6 +108,6 @@ inline Batch mixed_batch(const llv_model_config& config, uint32_t seed = 3) {
 }
 
 inline constexpr int32_t kAllButTower =
-    LLV_UNIT_PROJECTOR | LLV_UNIT_EMBED | LLV_UNIT_LAYER | LLV_UNIT_HEAD;
+    LLV_UNIT_PROJECTOR | LLV_UNIT_EMBED | LLV_UNIT_LAYER | LLV_UNIT_HEAD | LLV_UNIT_NEWLINE;
 
 }  // namespace llavasharp::test
