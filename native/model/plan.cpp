@@ -47,7 +47,8 @@ class Walk {
     const auto trains = [&](int32_t kind) { return (work.units & kind) != 0; };
     projector_ = trains(LLV_UNIT_PROJECTOR) && image_rows_ > 0 && config.projector_linears() > 0;
     weights_ = trains(LLV_UNIT_LAYER) || trains(LLV_UNIT_LORA);
-    backward_ = weights_ || projector_ || trains(LLV_UNIT_EMBED);
+    backward_ = weights_ || projector_ || trains(LLV_UNIT_EMBED) ||
+                (trains(LLV_UNIT_NEWLINE) && c_.image_newline != 0 && image_rows_ > 0);
     head_gradient_ = backward_ || trains(LLV_UNIT_HEAD);
   }
 
@@ -108,6 +109,9 @@ class Walk {
   void inputs() {
     const int64_t mark_rows = work_.images * config_.image_rows();
     ints({work_.tokens, mark_rows, mark_rows});
+    if (c_.image_newline != 0 && image_rows_ > 0) {
+      ints({work_.tokens});
+    }
     tape_.take(work_.tokens, c_.hidden);  // x
     if (image_rows_ == 0) {
       return;
@@ -288,8 +292,10 @@ void check(const Config& config, const Workload& work) {
   check_range("tokens", work.tokens, 1, kMost);
   check_range("samples", work.samples, 1, work.tokens);
   check_range("supervised", work.supervised, 1, work.tokens);
-  check_range("images", work.images, 0, config.has_tower() ? work.tokens / config.image_rows() : 0);
-  check_range("units", work.units, 0, 63);
+  // With image_newline a tile may be padding alone, of which no row is seen.
+  const int64_t rows = config.get().image_newline != 0 ? 1 : config.image_rows();
+  check_range("images", work.images, 0, config.has_tower() ? work.tokens / rows : 0);
+  check_range("units", work.units, 0, 127);
   check_range("lora_rank", work.lora_rank, 0, 65536);
   check_range("recompute_layers", work.recompute_layers, 0, kMost);
   check_range("threads", work.threads, 1, 4096);

@@ -16,7 +16,7 @@ public sealed record ZeroUnit(int Index, string Name, UnitKinds Kind, long Eleme
 {
     /// <summary>Whether stage 3 divides its weights: what belongs to the decoder. Tower and projector are small, and what they do
     /// depends on the batch, so every rank keeps them whole.</summary>
-    public bool IsDivisible => Kind is not (UnitKinds.Vision or UnitKinds.Projector);
+    public bool IsDivisible => Kind is not (UnitKinds.Vision or UnitKinds.Projector or UnitKinds.Newline);
 
     /// <summary>The units of a model, in the table's order.</summary>
     /// <param name="parameters">The engine's table, with what is trained already chosen.</param>
@@ -44,22 +44,23 @@ public sealed record ZeroUnit(int Index, string Name, UnitKinds Kind, long Eleme
     /// <returns>As <see cref="Of(IReadOnlyList{ParameterInfo})"/> of the made model.</returns>
     public static IReadOnlyList<ZeroUnit> Of(LlavaConfig config, UnitKinds trained, AdapterOptions? adapters = null)
     {
-        var layers = config.Text.LayerCount;
+        var (layers, first) = (config.Text.LayerCount, 4 + config.Text.LayerCount + (config.HasNewline ? 1 : 0));
         var own = ParameterTable.Shapes(config).Select(p => (p.Key, p.Value, Kind: ModelSource.KindOf(p.Key)));
         var more = adapters is null ? [] : LoraTargets.Parameters(config, adapters).Select(p => (p.Key, p.Value, Kind: UnitKinds.Lora));
         return Of([.. own.Concat(more).Select(p => new ParameterInfo(
-            p.Key, p.Kind, IndexOf(p.Key, p.Kind, layers), p.Value, p.Value.Aggregate(1L, (a, b) => a * b),
+            p.Key, p.Kind, IndexOf(p.Key, p.Kind, layers, first), p.Value, p.Value.Aggregate(1L, (a, b) => a * b),
             Decay: true, Trainable: (trained & p.Kind) != 0))]);
     }
 
-    private static int IndexOf(string name, UnitKinds kind, int layers) => kind switch
+    private static int IndexOf(string name, UnitKinds kind, int layers, int adapters) => kind switch
     {
         UnitKinds.Vision => 0,
         UnitKinds.Projector => 1,
         UnitKinds.Embed => 2,
         UnitKinds.Layer => 3 + LayerOf(name),
         UnitKinds.Head => 3 + layers,
-        _ => 4 + layers + LayerOf(name),
+        UnitKinds.Newline => 4 + layers,
+        _ => adapters + LayerOf(name),
     };
 
     private static int LayerOf(string name) => int.Parse(name.Split('.')[1], CultureInfo.InvariantCulture);

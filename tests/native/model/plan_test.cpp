@@ -44,6 +44,9 @@ Batch images_and_text(const llv_model_config& config, int32_t samples) {
   for (int32_t b = 0; b < samples; ++b) {
     if (config.vision_hidden > 0) {
       draw.add_image(batch, 1, 40, 20);
+      if (config.image_newline != 0) {
+        batch.tokens[static_cast<size_t>(batch.cu_seqlens.end()[-2])] = LLV_IMAGE_NEWLINE;
+      }
     } else {
       draw.add_text(batch, 41, 20);
     }
@@ -126,6 +129,8 @@ INSTANTIATE_TEST_SUITE_P(
                             [](llv_model_config& c) { c.projector_depth = 3; }},
                     Variant{"linear_projector", kAllButTower, 0, 0,
                             [](llv_model_config& c) { c.projector = LLV_PROJECTOR_LINEAR; }},
+                    Variant{"newline_alone", LLV_UNIT_NEWLINE, 0, 0,
+                            [](llv_model_config& c) { c.image_newline = 1; }},
                     Variant{"large_images", LLV_UNIT_PROJECTOR, 0, 0,
                             [](llv_model_config& c) {
                               c.image_size = 112;  // Several chunks of the tower.
@@ -232,8 +237,8 @@ TEST(Plan, RefusesWhatCannotBe) {
   bad.images = 12;
   expect_failure(bad, "images is 12: must be 0 to 11");
   bad = good;
-  bad.units = 64;
-  expect_failure(bad, "units is 64: must be 0 to 63");
+  bad.units = 128;
+  expect_failure(bad, "units is 128: must be 0 to 127");
   bad = good;
   bad.lora_rank = -1;
   expect_failure(bad, "lora_rank is -1: must be 0 to 65536");
