@@ -1,5 +1,6 @@
 using LlavaSharp.Interop;
 using LlavaSharp.Zero;
+using ZeroOp = LlavaSharp.Zero.ZeroOp;
 
 namespace LlavaSharp.Tests.Zero;
 
