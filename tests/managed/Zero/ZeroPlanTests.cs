@@ -1,6 +1,7 @@
 using LlavaSharp.Interop;
 using LlavaSharp.Zero;
 using ZeroOp = LlavaSharp.Zero.ZeroOp;
+using ZeroPhase = LlavaSharp.Zero.ZeroPhase;
 
 namespace LlavaSharp.Tests.Zero;
 
