@@ -21,7 +21,6 @@ internal static class AcceptedFlags
         Accepted("bf16", true, "this build computes in float32", v => Boolean("bf16", v) ? "--bf16 True: this build computes in float32" : null),
         Accepted("fp16", true, "this build computes in float32", v => Boolean("fp16", v) ? "--fp16 True: this build computes in float32" : null),
         Quiet("tf32", true, "a GPU's number format; no effect on the CPU"),
-        Accepted("gradient_checkpointing", true, "accepted; activations are kept, nothing is computed twice", v => Boolean("gradient_checkpointing", v) ? "--gradient_checkpointing True: activations are kept in memory; the result is the same" : null),
         Quiet("is_multimodal", true, "accepted: a run with a tower is multimodal"),
         Quiet("lazy_preprocess", true, "accepted: samples are always read when needed"),
         Quiet("remove_unused_columns", true, "accepted: unknown keys of a sample are ignored"),

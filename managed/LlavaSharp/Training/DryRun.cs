@@ -13,6 +13,9 @@ public static class DryRun
 {
     private const int SamplesRead = 16;
 
+    // Runtime, libtorch and tokenizer, before anything of a run is there.
+    private const long ProcessBytes = 300L << 20;
+
     /// <summary>Checks a run.</summary>
     /// <param name="options">The run.</param>
     /// <param name="warn">Receives what would not stop this dry run but is worth a look.</param>
@@ -31,13 +34,8 @@ public static class DryRun
         var trained = TrainingRun.TrainedUnits(options);
         var all = Count(setup, _ => true);
         var moving = Count(setup, kind => trained.HasFlag(kind)) + Adapters(setup);
-        var bytes = (4 * (all + Adapters(setup)), 12 * moving, Activations(setup));
-        var free = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        if (bytes.Item1 + bytes.Item2 + bytes.Item3 > free)
-        {
-            warn($"the run needs about {Gigabytes(bytes.Item1 + bytes.Item2 + bytes.Item3)}, this machine has {Gigabytes(free)}");
-        }
-
+        var memory = MemoryChoice.Make(
+            ModelLoader.ToModelConfig(setup.Config), options, trained, setup.Adapters?.Rank ?? 0, ProcessBytes, warn);
         var (plan, schedule) = (setup.Plan, LearningRateSchedule.Of(options, setup.Plan.TotalSteps));
         var text = setup.Config.Text;
         return
@@ -50,7 +48,7 @@ public static class DryRun
             ("updates", Line($"{plan.TotalSteps} of {plan.BatchSize} × {plan.MicroBatchesPerStep} samples, {plan.EpochAfter((long)plan.TotalSteps * plan.MicroBatchesPerStep):0.###} passes over the data")),
             ("rate", Line($"{options.LearningRate}{(options.MmProjectorLr is { } own ? $", projector {own}" : "")}, {options.LrSchedulerType}, rising for {schedule.WarmupSteps} updates")),
             ("clipping", options.MaxGradNorm > 0 ? Line($"at a global norm of {options.MaxGradNorm}") : "none"),
-            ("memory", $"parameters {Gigabytes(bytes.Item1)}, gradients and moments {Gigabytes(bytes.Item2)}, activations up to about {Gigabytes(bytes.Item3)}; this machine has {Gigabytes(free)}"),
+            ("memory", $"{memory.ToString()["memory: ".Length..]}: {Parts(memory.Plan)}"),
             ("checkpoints", Checkpoints(options, plan, 12 * moving)),
             ("begins", setup.From is { } from ? $"after update {from.State.Step}, from {from.Folder}" : "anew"),
             ("output", Path.GetFullPath(options.OutputDir!)),
@@ -96,14 +94,9 @@ public static class DryRun
     private static long Adapters(TrainSetup setup) => setup.Adapters is not { } adapters ? 0
         : LoraTargets.Parameters(setup.Config, adapters).Sum(p => p.Value.Aggregate(1L, (a, b) => a * b));
 
-    // What a decoder layer keeps of a token for its backward: two norms' inputs and outputs, q, k, v, the attention's result,
-    // and gate, up and product of the MLP.
-    private static long Activations(TrainSetup setup)
-    {
-        var text = setup.Config.Text;
-        long row = (6L * text.HiddenSize) + (2L * text.KeyValueHeadCount * text.HeadDim) + (3L * text.IntermediateSize);
-        return 4 * row * text.LayerCount * setup.Options.ModelMaxLength * setup.Options.PerDeviceTrainBatchSize;
-    }
+    private static string Parts(MemoryPlan plan) =>
+        $"parameters {MemoryChoice.Bytes(plan.Parameters)}, gradients and moments {MemoryChoice.Bytes(plan.Gradients + plan.Optimizer)}, "
+        + $"activations {MemoryChoice.Bytes(plan.Workspace)}, the process and pictures the rest";
 
     private static string Checkpoints(TrainOptions options, TrainingPlan plan, long bytes)
     {

@@ -50,6 +50,10 @@ public static class FineTune
         Begin(setup, engine, store, identity, progress);
         AtomicFile.WriteText(Path.Combine(output, ResolvedConfig.FileName), config);
         progress.Note(Announcement(setup, model, trainable, engine.Threads));
+        var held = engine.Memory();
+        var memory = MemoryChoice.Make(
+            model.Config, options, trained, setup.Adapters?.Rank ?? 0, held.Resident - held.Parameters - held.Workspace, progress.Warn);
+        progress.Note(memory.ToString());
         var skipped = new SkippedSamples(output, setup.From is not null, progress);
         TrainingResult result;
         try
@@ -65,6 +69,7 @@ public static class FineTune
                     Logs = [log, events],
                     Skipped = skipped,
                     From = setup.From,
+                    Memory = memory,
                     Saver = new RunSaver(
                         store,
                         new SavePolicy(options, setup.Plan.TotalSteps),

@@ -173,6 +173,13 @@ public sealed record TrainOptions
     /// <summary>What the machine can do at most, in 10¹² operations a second, for the MFU; null shows operations instead.</summary>
     public double? PeakTflops { get; init; }
 
+    /// <summary>Whether decoder layers run twice instead of keeping what backward reads: all, none, or (null) as many as it takes to
+    /// fit <see cref="MemoryLimit"/>.</summary>
+    public bool? GradientCheckpointing { get; init; }
+
+    /// <summary>Bytes that the process may hold; null: what the machine has.</summary>
+    public long? MemoryLimit { get; init; }
+
     /// <summary>Threads of the engine; 0 leaves the choice to libtorch.</summary>
     public int Threads { get; init; }
 }

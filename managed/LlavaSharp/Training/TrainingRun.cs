@@ -35,6 +35,9 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
     /// <summary>Where the run goes on from; null begins anew.</summary>
     public ResumeFrom? From { get; init; }
 
+    /// <summary>How a step fits into memory; null keeps everything.</summary>
+    internal MemoryChoice? Memory { get; init; }
+
     /// <summary>Takes samples down that are left out; null when nothing is.</summary>
     internal SkippedSamples? Skipped { get; init; }
 
@@ -77,7 +80,15 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         var groups = new ParameterGroups(model.Parameters, options);
         model.SetTrainable(Trained ?? TrainedUnits(options));
         using var trainer = new Trainer(
-            model, new TrainerOptions { Beta1 = options.AdamBeta1, Beta2 = options.AdamBeta2, Epsilon = options.AdamEpsilon });
+            model,
+            new TrainerOptions
+            {
+                Beta1 = options.AdamBeta1,
+                Beta2 = options.AdamBeta2,
+                Epsilon = options.AdamEpsilon,
+                RecomputeLayers = Memory?.RecomputeLayers ?? 0,
+                TokensAtOnce = Memory?.TokensAtOnce ?? 0,
+            });
         trainer.SetGroups(groups.Assignment);
         var window = new LogWindow(Logs, options.LoggingSteps, Plan.TotalSteps);
         var steps = Restore(trainer, window);

@@ -26,10 +26,10 @@ public sealed class TrainOptionsParserTests
         Assert.Equal(1e-3, options.LearningRate);
         Assert.Equal(0.03, options.WarmupRatio);
         Assert.Equal(2048, options.ModelMaxLength);
+        Assert.True(options.GradientCheckpointing);
         Assert.Equal(
             [
                 "--bf16 True: this build computes in float32",
-                "--gradient_checkpointing True: activations are kept in memory; the result is the same",
                 "--report_to wandb: the run is recorded in log.jsonl, TensorBoard events and report.html",
             ],
             notes);

@@ -23,6 +23,7 @@ public sealed record ResumeFrom(string Folder, RunState State, IReadOnlyList<(st
     [
         "output_dir", "overwrite_output_dir", "resume", "threads", "dataloader_num_workers", "logging_steps", "save_steps", "save_strategy",
         "save_total_limit", "data_path", "image_folder", "model_name_or_path", "vision_tower", "pretrain_mm_mlp_adapter", "dry_run", "peak_tflops",
+        "gradient_checkpointing", "memory_limit",
     ];
 
     /// <summary>The checkpoint's name for messages, such as checkpoint-40.</summary>

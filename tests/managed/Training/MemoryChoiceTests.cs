@@ -1,0 +1,118 @@
+using LlavaSharp.Interop;
+using LlavaSharp.Training;
+
+namespace LlavaSharp.Tests.Training;
+
+/// <summary>What a limit makes of a run: samples one after another before layers that run twice, and no more of either than needed.</summary>
+public sealed class MemoryChoiceTests
+{
+    private const UnitKinds Full = UnitKinds.Projector | UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head;
+    private const long Process = 100L << 20;
+
+    private static readonly ModelConfig Shape = new()
+    {
+        VisionHidden = 64,
+        VisionLayers = 4,
+        VisionHeads = 4,
+        VisionIntermediate = 128,
+        ImageSize = 56,
+        PatchSize = 14,
+        Hidden = 128,
+        Layers = 6,
+        Heads = 4,
+        KvHeads = 4,
+        HeadDim = 32,
+        Intermediate = 344,
+        Vocabulary = 3200,
+    };
+
+    private static readonly TrainOptions Options = new() { ModelMaxLength = 512, PerDeviceTrainBatchSize = 8, Threads = 2 };
+
+    private static MemoryChoice Choose(long? limit, UnitKinds trained = Full, bool? twice = null) => MemoryChoice.Make(
+        Shape, Options with { MemoryLimit = limit, GradientCheckpointing = twice }, trained, 0, Process, _ => { });
+
+    [Fact]
+    public void Without_need_everything_is_kept_and_runs_at_once()
+    {
+        MemoryChoice choice = Choose(null);
+        Assert.Equal((0, 0), (choice.TokensAtOnce, choice.RecomputeLayers));
+        Assert.EndsWith("; no layer runs twice", choice.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_falling_limit_first_parts_samples_then_runs_layers_twice()
+    {
+        List<(int Tokens, int Layers)> seen = [];
+        MemoryChoice choice = Choose(null);
+        while (true)
+        {
+            seen.Add((choice.TokensAtOnce, choice.RecomputeLayers));
+            Assert.Equal(choice.ToString().Split(';')[1], Choose(choice.Peak).ToString().Split(';')[1]); // It just fits.
+            long below = choice.Peak - 1;
+            if (choice.RecomputeLayers == Shape.Layers - 1)
+            {
+                Assert.Throws<UserErrorException>(() => Choose(below));
+                break;
+            }
+
+            MemoryChoice next = Choose(below);
+            Assert.True(next.Peak <= below);
+            choice = next;
+        }
+
+        Assert.Equal([(0, 0), (2048, 0), (1024, 0), (512, 0), (512, 1), (512, 2), (512, 3), (512, 4), (512, 5)], seen);
+    }
+
+    [Fact]
+    public void A_frozen_decoder_needs_no_more_for_a_larger_batch()
+    {
+        MemoryPlan small = Choose(null, UnitKinds.Projector).Plan;
+        MemoryPlan large = MemoryChoice.Make(
+            Shape, Options with { PerDeviceTrainBatchSize = 64 }, UnitKinds.Projector, 0, Process, _ => { }).Plan;
+        Assert.Equal(small, large);
+    }
+
+    [Fact]
+    public void True_runs_every_layer_twice_and_False_none()
+    {
+        Assert.Equal(Shape.Layers, Choose(null, twice: true).RecomputeLayers);
+        Assert.Contains("6 of 6 decoder layers run twice", Choose(null, twice: true).ToString(), StringComparison.Ordinal);
+        MemoryChoice alone = Choose(null, twice: false);
+        while (alone.TokensAtOnce != Options.ModelMaxLength)
+        {
+            alone = Choose(alone.Peak - 1, twice: false);
+            Assert.Equal(0, alone.RecomputeLayers);
+        }
+
+        string message = Assert.Throws<UserErrorException>(() => Choose(alone.Peak - 1, twice: false)).Message;
+        Assert.Contains("no layer runs twice", message, StringComparison.Ordinal);
+        Assert.Equal(1, Choose(alone.Peak - 1).RecomputeLayers);
+    }
+
+    [Fact]
+    public void What_cannot_fit_is_said_with_values_and_remedy()
+    {
+        string message = Assert.Throws<UserErrorException>(() => Choose(64L << 20)).Message;
+        Assert.StartsWith("--memory_limit 64 MiB: a step with a sample of --model_max_length 512 tokens holds ", message, StringComparison.Ordinal);
+        Assert.EndsWith("5 of 6 decoder layers run twice; raise it, or shorten --model_max_length", message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("12G", 12L << 30)]
+    [InlineData("1.5GB", 3L << 29)]
+    [InlineData("800MiB", 800L << 20)]
+    [InlineData("2t", 2L << 40)]
+    [InlineData("4096", 4096)]
+    public void Sizes_are_read(string text, long bytes) => Assert.Equal(bytes, MemoryChoice.Parse("memory_limit", text));
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("G")]
+    [InlineData("0")]
+    [InlineData("-1G")]
+    [InlineData("12X")]
+    [InlineData("99999999999T")]
+    public void What_is_no_size_is_refused(string text) => Assert.Equal(
+        $"--memory_limit {text}: expected a size such as 12G, 1.5GB or 800M",
+        Assert.Throws<UserErrorException>(() => MemoryChoice.Parse("memory_limit", text)).Message);
+}
