@@ -6,7 +6,6 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 #include "core/error.h"
@@ -73,7 +72,7 @@ class PeerCommunicator final : public Communicator {
         if (Clock::now() >= end) {
           give_names(label);
         }
-        pause(rounds);
+        transport_->idle(rounds);
       }
     } catch (const core::Error&) {
       failed_ = true;
@@ -157,15 +156,6 @@ class PeerCommunicator final : public Communicator {
       }
     }
     fail_missing(label, missing);
-  }
-
-  // Other ranks may need the processor more than this loop does.
-  static void pause(int64_t rounds) {
-    if (rounds < 50) {
-      std::this_thread::yield();
-    } else {
-      std::this_thread::sleep_for(std::chrono::microseconds(rounds < 2000 ? 20 : 500));
-    }
   }
 
   std::unique_ptr<Transport> transport_;

@@ -31,6 +31,8 @@ class Transport {
   // Whether what began last in that direction is done; moves things on. True once for each.
   [[nodiscard]] virtual bool sent(int32_t peer, Lane lane) = 0;
   [[nodiscard]] virtual bool received(int32_t peer, Lane lane) = 0;
+  // Nothing was done in `rounds` rounds of asking: gives the processor to others for a while.
+  virtual void idle(int64_t rounds) = 0;
   // Ends all processes of the job, where there is a way.
   virtual void stop(int32_t code) noexcept = 0;
   // All ranks end in peace.

@@ -51,7 +51,7 @@ public static partial class LayerRules
         bool highway = target == "hwy" && layer is "backend" or "core";
         if (layer == "modules")
         {
-            return name == "train/transport.h";
+            return name == "train/transport.h" || target == "modules";
         }
 
         int from = Array.IndexOf(NativeLayers, layer);
