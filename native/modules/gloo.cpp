@@ -23,6 +23,7 @@
 
 namespace {
 
+using Buffer = gloo::transport::UnboundBuffer;
 using llavasharp::modules::Bytes;
 using llavasharp::modules::Deadline;
 using llavasharp::modules::TcpStore;
@@ -48,8 +49,6 @@ class Store final : public gloo::rendezvous::Store {
  private:
   TcpStore& store_;
 };
-
-using Buffer = gloo::transport::UnboundBuffer;
 
 // Wakes whoever waits for any message.
 class Signal {
@@ -169,6 +168,16 @@ struct Peer {
   Way out, in;
 };
 
+// What Gloo says about the way to a peer, with the peer's rank.
+template <typename Question>
+std::invoke_result_t<Question> ask(int32_t peer, Question question) {
+  try {
+    return question();
+  } catch (const std::exception& error) {
+    throw std::runtime_error("rank " + std::to_string(peer) + " is gone: " + error.what());
+  }
+}
+
 class GlooTransport final : public Transport {
  public:
   explicit GlooTransport(const TransportOptions& options) {
@@ -233,15 +242,6 @@ class GlooTransport final : public Transport {
  private:
   static uint64_t slot(Lane lane) { return 7000 + static_cast<uint64_t>(lane); }
   Peer& of(int32_t peer) { return *peers_[static_cast<size_t>(peer)]; }
-  template <typename Question>
-  static std::invoke_result_t<Question> ask(int32_t peer, Question question) {
-    try {
-      return question();
-    } catch (const std::exception& error) {
-      throw std::runtime_error("rank " + std::to_string(peer) + " is gone: " + error.what());
-    }
-  }
-
   std::shared_ptr<gloo::rendezvous::Context> context_;
   Signal signal_;
   std::vector<std::unique_ptr<Peer>> peers_;  // Null at this rank's own place.
