@@ -44,10 +44,11 @@ inline void run_ranks(int32_t world, const std::function<void(const Communicator
   }
 }
 
-// A plan with prefetch of one unit.
+// A plan; with prefetch, a unit is gathered while the one before it computes.
 class PlanMaker {
  public:
-  PlanMaker(const Model& model, int32_t stage) : stage_(stage) {
+  PlanMaker(const Model& model, int32_t stage, bool prefetch = true)
+      : stage_(stage), prefetch_(prefetch) {
     for (const llv_parameter& row : table_of(model)) {
       const auto unit = static_cast<size_t>(row.unit);
       if (units_.size() <= unit) {
@@ -136,9 +137,13 @@ class PlanMaker {
     }
   }
   void pass(const std::vector<int32_t>& order, int32_t op) {
-    each(LLV_ZERO_GATHER, order[0]);
+    if (prefetch_) {
+      each(LLV_ZERO_GATHER, order[0]);
+    }
     for (size_t i = 0; i < order.size(); ++i) {
-      if (i + 1 < order.size()) {
+      if (!prefetch_) {
+        each(LLV_ZERO_GATHER, order[i]);
+      } else if (i + 1 < order.size()) {
         each(LLV_ZERO_GATHER, order[i + 1]);
       }
       each(LLV_ZERO_WAIT, order[i]);
@@ -153,6 +158,7 @@ class PlanMaker {
   }
 
   int32_t stage_;
+  bool prefetch_;
   int32_t phase_ = 0;
   std::vector<Unit> units_;
   std::vector<llv_zero_step> steps_;
@@ -168,11 +174,12 @@ inline llv_zero_options zero_options(int32_t stage, int32_t accumulation) {
 }
 
 inline Trainer make_sharded(const Model& model, const Communicator& communicator,
-                            const llv_zero_options& zero, int32_t recompute = 0) {
+                            const llv_zero_options& zero, int32_t recompute = 0,
+                            bool prefetch = true) {
   llv_trainer_options options;
   ok(llv_trainer_options_init(&options));
   options.recompute_layers = recompute;
-  const std::vector<llv_zero_step> steps = PlanMaker(model, zero.stage).make();
+  const std::vector<llv_zero_step> steps = PlanMaker(model, zero.stage, prefetch).make();
   llv_trainer* trainer = nullptr;
   ok(llv_trainer_create_sharded(model.get(), &options, communicator.get(), &zero, steps.data(),
                                 static_cast<int64_t>(steps.size()), &trainer));

@@ -154,9 +154,8 @@ TEST(ShardedAllocation, TheTenthStepAllocatesNothing) {
         together.arrive_and_wait();
         llv_loss loss{};
         double norm = 0;
-        const bool done =
-            llv_trainer_accumulate(trainer.get(), &view, 0.1, &loss) == LLV_OK &&
-            llv_trainer_step(trainer.get(), &kGroup, 1, 1.0, &norm) == LLV_OK;
+        const bool done = llv_trainer_accumulate(trainer.get(), &view, 0.1, &loss) == LLV_OK &&
+                          llv_trainer_step(trainer.get(), &kGroup, 1, 1.0, &norm) == LLV_OK;
         together.arrive_and_wait();
         counting = false;
         EXPECT_TRUE(done) << llv_error_message();

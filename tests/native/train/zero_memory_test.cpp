@@ -206,6 +206,43 @@ TEST(ZeroCalls, ThatDoNotFitAreRefused) {
   });
 }
 
+// A gather that takes 30 ms is waited for in full where nothing computes meanwhile, and less where
+// the unit before it does.
+TEST(ZeroOverlap, HidesGathersBehindCompute) {
+  llv_model_config config = tiny_text_config();
+  config.hidden = 192;
+  config.intermediate = 512;
+  config.layers = 4;
+  constexpr double kDelay = 30e-3;
+  run_ranks(2, [&](const Communicator& communicator, int32_t rank) {
+    const auto exposed = [&](bool prefetch) {
+      const Engine engine = make_engine(1);
+      const Model model = make_model(engine, config);
+      fill_lively(model);
+      ok(llv_model_trainable_set(model.get(), LLV_UNIT_EMBED));
+      llv_zero_options zero = zero_options(3, 1);
+      zero.reduce_bucket = 1 << 24;
+      zero.delay_us = static_cast<int64_t>(kDelay * 1e6);
+      const Trainer trainer = make_sharded(model, communicator, zero, 0, prefetch);
+      Batch batch;
+      Drawer(config, static_cast<uint32_t>(rank)).add_text(batch, 1200, 1000);
+      accumulate(trainer, batch, kScale);
+      llv_traffic traffic{};
+      ok(llv_trainer_traffic_get(trainer.get(), &traffic));
+      EXPECT_EQ(traffic.exchanges, 13);  // Six units gathered twice, one reduced.
+      EXPECT_GT(traffic.bytes, 0);
+      EXPECT_GE(traffic.busy_seconds, 0);
+      return traffic.exposed_seconds;
+    };
+    const double without = exposed(false);
+    const double with = exposed(true);
+    EXPECT_GE(without, 13 * kDelay);
+    EXPECT_LT(with, 0.85 * without);
+    RecordProperty("exposed_ms_without", std::to_string(1e3 * without));
+    RecordProperty("exposed_ms_with", std::to_string(1e3 * with));
+  });
+}
+
 // A shard written back is the run continued; and another world's shards are the same floats.
 TEST(ZeroShards, ContinueARunBitByBit) {
   const ZeroRun run{.stage = 3, .world = 2, .steps = 2};
