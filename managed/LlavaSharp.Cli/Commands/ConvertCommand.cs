@@ -101,5 +101,5 @@ internal static class ConvertCommand
     }
 
     private static string? AspectRatio(string? text) => text is null or "square" or "pad"
-        ? text : throw new UserErrorException($"--image_aspect_ratio {text} is not known: use square or pad; anyres follows config.json");
+        ? text : throw new UserErrorException($"--image_aspect_ratio {text} is not known: use square or pad");
 }

@@ -90,24 +90,12 @@ public static class HuggingFaceLlavaWriter
         {
             float[] values = ParameterExport.Floats(name, shape, export.Parameters);
             TensorSource.WriteFloats(stream, values, export.Type);
-            float[] mean = MeanRow(values, (int)shape[1]);
+            float[] mean = AddedRows.Mean(values, (int)shape[1]);
             for (long row = 0; row < added; row++)
             {
                 TensorSource.WriteFloats(stream, mean, export.Type);
             }
         });
-
-    private static float[] MeanRow(float[] values, int width)
-    {
-        double[] sum = new double[width];
-        for (int i = 0; i < values.Length; i++)
-        {
-            sum[i % width] += values[i];
-        }
-
-        int rows = values.Length / width;
-        return [.. sum.Select(total => (float)(total / rows))];
-    }
 
     private static JsonObject ConfigOf(LlavaConfig config, ModelExport export)
     {
@@ -134,6 +122,11 @@ public static class HuggingFaceLlavaWriter
         })
         {
             json[name] = value?.DeepClone();
+        }
+
+        if (config.ImageStartEnd)
+        {
+            json["mm_use_im_start_end"] = true;
         }
 
         if (config.IsAnyResolution)

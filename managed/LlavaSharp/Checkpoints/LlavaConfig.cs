@@ -1,4 +1,6 @@
 using LlavaSharp.Imaging;
+using LlavaSharp.Templates;
+using LlavaSharp.Tokenization;
 
 namespace LlavaSharp.Checkpoints;
 
@@ -39,6 +41,16 @@ public sealed record LlavaConfig
     /// <summary>How the tiles of anyres are laid out.</summary>
     public PatchMerge PatchMerge { get; init; }
 
+    /// <summary>Whether images stand between <c>&lt;im_start&gt;</c> and <c>&lt;im_end&gt;</c>: mm_use_im_start_end.</summary>
+    public bool ImageStartEnd { get; init; }
+
+    /// <summary>Whether the vocabulary has <c>&lt;im_patch&gt;</c>, which no prompt uses: mm_use_im_patch_token.</summary>
+    public bool ImagePatchToken { get; init; }
+
+    /// <summary>The tokens that those two add behind the tokenizer's own, in the original's order.</summary>
+    public IEnumerable<string> ImageTokens =>
+        (ImagePatchToken ? ["<im_patch>"] : Enumerable.Empty<string>()).Concat(ImageStartEnd ? [PromptText.ImageStart, PromptText.ImageEnd] : []);
+
     /// <summary>Whether pictures are cut into tiles.</summary>
     public bool IsAnyResolution => Vision is not null && ImageAspectRatio == "anyres";
 
@@ -61,6 +73,24 @@ public sealed record LlavaConfig
         Canvases = IsAnyResolution ? GridPinpoints : [],
         Merge = PatchMerge,
     };
+
+    /// <summary>The same config with what parts say of tokens around images, and a vocabulary that has them.</summary>
+    /// <exception cref="UserErrorException">The tokenizer is missing or damaged.</exception>
+    internal LlavaConfig WithTokens(ModelParts parts)
+    {
+        LlavaConfig config = this with
+        {
+            ImageStartEnd = parts.ImageStartEnd ?? ImageStartEnd,
+            ImagePatchToken = parts.ImagePatchToken ?? ImagePatchToken,
+        };
+        if (parts is not ({ ImageStartEnd: true } or { ImagePatchToken: true }))
+        {
+            return config;
+        }
+
+        int rows = LlavaTokenizer.Load(parts.LanguageFolder).WithTokens(config.ImageTokens).IdCount;
+        return config with { Text = Text with { VocabularySize = Math.Max(Text.VocabularySize, rows) } };
+    }
 
     /// <summary>The same config with what parts say of tiles.</summary>
     internal LlavaConfig WithTiles(ModelParts parts)

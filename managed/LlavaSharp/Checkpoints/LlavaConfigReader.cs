@@ -50,11 +50,6 @@ internal static class LlavaConfigReader
                 + "--vision_tower");
         }
 
-        if (json.Bool("mm_use_im_start_end") == true)
-        {
-            throw json.Unsupported("mm_use_im_start_end", "only false is");
-        }
-
         int layer = json.Int("mm_vision_select_layer") ?? throw json.Wrong("mm_vision_select_layer", "a whole number, such as -2");
         CheckFeatureLayer($"'{json.Path}': mm_vision_select_layer", layer, vision.LayerCount);
         return new()
@@ -73,6 +68,8 @@ internal static class LlavaConfigReader
             ImageAspectRatio = AspectRatio(json),
             GridPinpoints = Pinpoints(json) ?? [],
             PatchMerge = Merge(json),
+            ImageStartEnd = json.Bool("mm_use_im_start_end") ?? false,
+            ImagePatchToken = json.Bool("mm_use_im_patch_token") ?? false,
         };
     }
 
@@ -108,6 +105,8 @@ internal static class LlavaConfigReader
             ImageAspectRatio = next ? "anyres" : AspectRatio(json),
             GridPinpoints = next ? NextPinpoints(json) : Pinpoints(json) ?? [],
             PatchMerge = next ? PatchMerge.SpatialUnpad : Merge(json),
+            ImageStartEnd = json.Bool("mm_use_im_start_end") ?? false,
+            ImagePatchToken = json.Bool("mm_use_im_patch_token") ?? false,
         };
         return imageToken < text.VocabularySize
             ? config

@@ -21,8 +21,6 @@ public static class LlavaLayoutConfig
         {
             ["freeze_mm_mlp_adapter"] = false,
             ["mm_projector_lr"] = null,
-            ["mm_use_im_patch_token"] = false,
-            ["mm_use_im_start_end"] = false,
             ["mm_vision_tower"] = LlavaTower.PublishedName(vision) ?? TowerFolder,
             ["tokenizer_model_max_length"] = Math.Min(2048, config.Text.MaxPositions),
             ["tokenizer_padding_side"] = "right",
@@ -36,6 +34,8 @@ public static class LlavaLayoutConfig
         bool mistral = config.Text.ModelType == "mistral";
         json["architectures"] = new JsonArray(mistral ? "LlavaMistralForCausalLM" : "LlavaLlamaForCausalLM");
         AddImages(json, config);
+        json["mm_use_im_patch_token"] = config.ImagePatchToken;
+        json["mm_use_im_start_end"] = config.ImageStartEnd;
         json["mm_hidden_size"] = vision.HiddenSize;
         json["mm_projector_type"] = config.Projector.Name;
         json["mm_vision_select_feature"] = config.KeepClassToken ? "cls_patch" : "patch";

@@ -1,8 +1,8 @@
 namespace LlavaSharp.Checkpoints;
 
 /// <summary>The file that the recipe's first stage leaves: the projector alone, as the original LLaVA code saves it,
-/// with keys <c>model.mm_projector.0.weight</c>, <c>.0.bias</c>, <c>.2.weight</c>, <c>.2.bias</c>, and <c>model.image_newline</c> where
-/// the model has it.</summary>
+/// with keys <c>model.mm_projector.0.weight</c>, <c>.0.bias</c>, <c>.2.weight</c>, <c>.2.bias</c>, and where
+/// the model has them <c>model.image_newline</c> and, with tokens around images, <c>model.embed_tokens.weight</c>.</summary>
 public static class MmProjectorFile
 {
     /// <summary>The name LLaVA gives it.</summary>
@@ -16,7 +16,8 @@ public static class MmProjectorFile
     /// <exception cref="UserErrorException">The path cannot be written.</exception>
     public static void Write(string path, LlavaConfig config, IParameterSource parameters, TensorType type = TensorType.F32)
     {
-        List<TensorSource> tensors = [.. ParameterTable.Projector(config).Concat(ParameterTable.Newline(config)).Select(
+        List<TensorSource> tensors = [.. ParameterTable.Projector(config).Concat(ParameterTable.Newline(config))
+            .Concat(config.ImageStartEnd ? ParameterTable.Decoder(config.Text).Take(1) : []).Select(
             p => ParameterExport.Source(ParameterNames.FromCanonical(p.Key, ParameterNaming.Llava), p.Key, p.Value, parameters, type))];
         if (path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase))
         {

@@ -103,7 +103,7 @@ public static class ModelLoader
         if (!LlavaConfig.IsLlavaFolder(folder))
         {
             return LlavaConfig.Combine(parts.LanguageFolder, parts.ClipFolder, parts.Projector, parts.FeatureLayer ?? -2,
-                parts.KeepClassToken ?? false, parts.ImageAspectRatio ?? "square").WithTiles(parts);
+                parts.KeepClassToken ?? false, parts.ImageAspectRatio ?? "square").WithTiles(parts).WithTokens(parts);
         }
 
         LlavaConfig config = LlavaConfig.Load(folder, parts.ClipFolder);
@@ -113,7 +113,7 @@ public static class ModelLoader
             KeepClassToken = parts.KeepClassToken ?? config.KeepClassToken,
             ImageAspectRatio = parts.ImageAspectRatio ?? config.ImageAspectRatio,
         };
-        config = config.WithTiles(parts);
+        config = config.WithTiles(parts).WithTokens(parts);
         LlavaConfigReader.CheckFeatureLayer("mm_vision_select_layer", config.FeatureLayer, config.Vision!.LayerCount);
         return config;
     }
@@ -164,6 +164,18 @@ public static class ModelLoader
         {
             throw new UserErrorException($"the config's image_token_index {image} is a piece of the tokenizer, which has "
                 + $"{tokenizer.PieceCount}; tokenizer.model belongs to another model");
+        }
+    }
+
+    /// <summary>Refuses a checkpoint that asks for tokens around images without having them.</summary>
+    /// <exception cref="UserErrorException">As said.</exception>
+    internal static void CheckTokens(LlavaConfig config, LlavaTokenizer tokenizer)
+    {
+        string? missing = config.ImageTokens.FirstOrDefault(t => tokenizer.AddedTokens[t] >= config.Text.VocabularySize);
+        if (missing is not null)
+        {
+            throw new UserErrorException($"config.json asks for {missing} (mm_use_im_start_end, mm_use_im_patch_token), but neither the "
+                + $"tokenizer nor the embedding of {config.Text.VocabularySize} rows has it; the folder is incomplete");
         }
     }
 

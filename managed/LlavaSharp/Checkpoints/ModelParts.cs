@@ -38,6 +38,12 @@ public sealed record ModelParts
     /// <summary>--mm_patch_merge_type; null means a LLaVA folder's own, or flat.</summary>
     public PatchMerge? PatchMerge { get; init; }
 
+    /// <summary>--mm_use_im_start_end; null means a LLaVA folder's own, or false.</summary>
+    public bool? ImageStartEnd { get; init; }
+
+    /// <summary>--mm_use_im_patch_token; null means a LLaVA folder's own, or false.</summary>
+    public bool? ImagePatchToken { get; init; }
+
     /// <summary>--seed: what a fresh projector is drawn from.</summary>
     public long Seed { get; init; } = 42;
 }

@@ -59,8 +59,9 @@ public sealed class ModelSource : IParameterSource, IDisposable
     /// <exception cref="UserErrorException">It is missing, or belongs to another model.</exception>
     public LlavaTokenizer LoadTokenizer()
     {
-        LlavaTokenizer tokenizer = LlavaTokenizer.Load(_parts.LanguageFolder);
+        LlavaTokenizer tokenizer = LlavaTokenizer.Load(_parts.LanguageFolder).WithTokens(Config.ImageTokens);
         ModelLoader.CheckVocabulary(Config, tokenizer);
+        ModelLoader.CheckTokens(Config, tokenizer);
         return tokenizer;
     }
 
@@ -81,7 +82,9 @@ public sealed class ModelSource : IParameterSource, IDisposable
     {
         if (_owners.TryGetValue(KindOf(canonicalName), out CheckpointSource? owner))
         {
-            return owner.TryGet(canonicalName, out type, out shape, out bytes);
+            return owner.TryGet(canonicalName, out type, out shape, out bytes)
+                && (canonicalName is not ("embed.weight" or "head.weight") || !Config.ImageTokens.Any()
+                    || Grow(canonicalName, ref type, ref shape, ref bytes));
         }
 
         type = default;
@@ -106,6 +109,23 @@ public sealed class ModelSource : IParameterSource, IDisposable
         ParameterTable.NewlineName => UnitKinds.Newline,
         _ => UnitKinds.Head,
     };
+
+    // New tokens have rows that the checkpoint lacks; those of the embedding may have been trained in stage 1.
+    private bool Grow(string name, ref TensorType type, ref long[] shape, ref ReadOnlySpan<byte> bytes)
+    {
+        long rows = Config.Text.VocabularySize;
+        if (shape is [var stored, _] && stored < rows)
+        {
+            float[] values = new float[bytes.Length / type.ByteSize()];
+            TensorConvert.ToFloats(type, bytes, values);
+            CheckpointSource? given = name == "embed.weight" && _parts.ProjectorFile is not null
+                ? _owners.GetValueOrDefault(UnitKinds.Projector) : null;
+            bytes = AddedRows.Append(name, shape, values, rows, given);
+            (type, shape) = (TensorType.F32, [rows, shape[1]]);
+        }
+
+        return true;
+    }
 
     private void OpenFiles()
     {

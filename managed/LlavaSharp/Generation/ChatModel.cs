@@ -23,7 +23,8 @@ public sealed class ChatModel : IDisposable
         try
         {
             _loaded = OpenedModel.Open(_engine, folder, adapterFolder, clipFolder);
-            _generator = new TextGenerator(_loaded.Model, _loaded.Tokenizer, format, _loaded.Config.Text.EosIds);
+            _generator = new TextGenerator(_loaded.Model, _loaded.Tokenizer, format, _loaded.Config.Text.EosIds,
+                new PromptRules { ImageStartEnd = _loaded.Config.ImageStartEnd });
         }
         catch
         {

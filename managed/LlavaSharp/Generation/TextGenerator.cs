@@ -16,6 +16,7 @@ public sealed class TextGenerator : IDisposable
     private readonly LlavaTokenizer _tokenizer;
     private readonly ConversationTemplate _template;
     private readonly BatchBuilder _batches;
+    private readonly PromptRules _rules;
     private readonly int[] _stop;
 
     /// <summary>Prepares a generator, which shares the model.</summary>
@@ -23,8 +24,15 @@ public sealed class TextGenerator : IDisposable
     /// <param name="tokenizer">Its tokenizer.</param>
     /// <param name="template">The conversation format that it was trained with.</param>
     /// <param name="stopTokens">Ids that end an answer; null means the tokenizer's end of sentence.</param>
-    public TextGenerator(Model model, LlavaTokenizer tokenizer, ConversationTemplate template, IReadOnlyList<int>? stopTokens = null)
+    /// <param name="rules">What else prompts depend on; null for <see cref="PromptRules.Default"/>.</param>
+    public TextGenerator(
+        Model model,
+        LlavaTokenizer tokenizer,
+        ConversationTemplate template,
+        IReadOnlyList<int>? stopTokens = null,
+        PromptRules? rules = null)
     {
+        _rules = rules ?? PromptRules.Default;
         (_tokenizer, _template) = (tokenizer, template);
         _stop = stopTokens is null ? [tokenizer.EosId] : [.. stopTokens];
         _batches = new BatchBuilder(model.Config.ImageRows, int.MaxValue);
@@ -55,7 +63,7 @@ public sealed class TextGenerator : IDisposable
     /// <returns>The prompt's ids, the answer's, and its text.</returns>
     public ChatAnswer Complete(Question question, GenerationOptions options, CancellationToken cancellation = default)
     {
-        var prompt = PromptBuilder.BuildPrompt(_template, _tokenizer, question.Turns, question.Image is not null);
+        var prompt = PromptBuilder.BuildPrompt(_template, _tokenizer, question.Turns, question.Image is not null, _rules);
         var tokens = Run([question], options, (_, _) => !cancellation.IsCancellationRequested).Tokens[0];
         return new(prompt, tokens, Text(tokens).Trim());
     }
@@ -101,7 +109,7 @@ public sealed class TextGenerator : IDisposable
     {
         var samples = questions.Select((q, i) =>
         {
-            var ids = PromptBuilder.BuildPrompt(_template, _tokenizer, q.Turns, q.Image is not null);
+            var ids = PromptBuilder.BuildPrompt(_template, _tokenizer, q.Turns, q.Image is not null, _rules);
             return new PreparedSample(i, $"question {i}", new TokenizedSample(ids,
                 [.. Enumerable.Repeat(PackedBatch.IgnoreLabel, ids.Length)]), q.Image is null ? [] : [q.Image]);
         });

@@ -21,6 +21,7 @@ public static class GgufVisionTower
             { Vision: null } => "the model has no vision tower; name a CLIP folder with --vision_tower",
             { Projector.Name: not "mlp2x_gelu" } => $"llama.cpp has no projector {config.Projector}; only mlp2x_gelu",
             { IsAnyResolution: true } => "tiles of anyres pictures are not written to GGUF; convert with --image_aspect_ratio pad for one square",
+            { ImageStartEnd: true } => "llama.cpp puts no <im_start> and <im_end> around images, and this model was trained with them",
             { KeepClassToken: true } => "llama.cpp drops the class token's row, and this model keeps it (cls_patch, full)",
             { ResolvedFeatureLayer: 0 } => "llama.cpp takes no features from before the tower's first layer (feature layer 0)",
             _ => null,

@@ -12,13 +12,17 @@ namespace LlavaSharp.Training;
 public sealed class DataSession : IDisposable
 {
     private readonly ImagePlan _plan;
+    private readonly bool _startEnd;
 
     private DataSession(TrainOptions options)
     {
         Options = options;
         Template = TrainSetup.FindTemplate(options);
-        Tokenizer = options.ModelNameOrPath is { } model ? LlavaTokenizer.Load(model) : null;
-        _plan = FindTower(options);
+        var model = options.ModelNameOrPath is { } folder && LlavaConfig.IsLlavaFolder(folder) ? LlavaConfig.Load(folder) : null;
+        _startEnd = options.MmUseImStartEnd ?? model?.ImageStartEnd ?? false;
+        Tokenizer = options.ModelNameOrPath is { } name
+            ? LlavaTokenizer.Load(name).WithTokens(_startEnd ? [PromptText.ImageStart, PromptText.ImageEnd] : []) : null;
+        _plan = FindTower(options, model);
         if (options.ImageFolder is { } images && !Directory.Exists(images))
         {
             throw new UserErrorException($"--image_folder {images} does not exist");
@@ -51,7 +55,7 @@ public sealed class DataSession : IDisposable
         Images = _plan,
     };
 
-    private PromptRules Rules => new() { ModelMaxLength = Options.ModelMaxLength };
+    private PromptRules Rules => new() { ModelMaxLength = Options.ModelMaxLength, ImageStartEnd = _startEnd };
 
     /// <summary>Opens the data that flags of <c>train</c> name.</summary>
     /// <param name="options">The flags: data, images, template; model and tower where lengths and tokens are wanted.</param>
@@ -78,9 +82,8 @@ public sealed class DataSession : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Dataset.Dispose();
 
-    private static ImagePlan FindTower(TrainOptions options)
+    private static ImagePlan FindTower(TrainOptions options, LlavaConfig? model)
     {
-        var model = options.ModelNameOrPath is { } folder && LlavaConfig.IsLlavaFolder(folder) ? LlavaConfig.Load(folder) : null;
         var (vision, processor) = (model, options.VisionTower) switch
         {
             ({ } llava, _) => (llava.Vision!, ImageProcessorConfig.Load(options.ModelNameOrPath!)),

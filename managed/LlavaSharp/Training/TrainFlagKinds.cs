@@ -21,10 +21,6 @@ internal static class TrainFlagKinds
         TrainOptions> apply, Func<TrainOptions, object?> read) =>
         new(name, false, help, (o, v) => apply(o, Number(name, v, minimum)), read);
 
-    public static TrainFlag OnlyFalse(string name, string reason) =>
-        new(name, true, $"False only: {reason}",
-            (o, v) => Boolean(name, v) ? throw new UserErrorException($"--{name} True: {reason}") : o, null);
-
     public static TrainFlag Accepted(string name, bool isBoolean, string help, Func<string, string?> note) =>
         new(name, isBoolean, help, (o, v) => { note(v); return o; }, null) { Note = note };
 

@@ -122,8 +122,10 @@ public static class TrainFlags
             (o, v) => o with { DryRun = Boolean("dry_run", v) }, null),
         Switch("use_habana", "train on Intel Gaudi; an error where there is none",
             (o, v) => o with { UseHabana = v }, o => o.UseHabana),
-        OnlyFalse("mm_use_im_start_end", "start and end tokens around images are not part of this build"),
-        OnlyFalse("mm_use_im_patch_token", "the patch token is not part of this build, nor of any published LLaVA-1.5 run"),
+        new("mm_use_im_start_end", true, "put <im_start> and <im_end> around images; new tokens, whose rows stage 1 trains",
+            (o, v) => o with { MmUseImStartEnd = Boolean("mm_use_im_start_end", v) }, o => o.MmUseImStartEnd),
+        new("mm_use_im_patch_token", true, "add the token <im_patch>, which nothing uses",
+            (o, v) => o with { MmUseImPatchToken = Boolean("mm_use_im_patch_token", v) }, o => o.MmUseImPatchToken),
         .. AcceptedFlags.All,
     ];
 }

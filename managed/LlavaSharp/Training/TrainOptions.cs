@@ -70,8 +70,14 @@ public sealed record TrainOptions
     /// <summary>Sizes that anyres cuts pictures to, [[width, height], …]; null keeps what a LLaVA checkpoint says.</summary>
     public string? ImageGridPinpoints { get; init; }
 
-    /// <summary>How tiles are laid out: "flat", "spatial" or "spatial_unpad"; null keeps what a LLaVA checkpoint says, else flat.</summary>
+    /// <summary>How tiles are laid out: "flat", "spatial" or "spatial_unpad"; null keeps what a checkpoint says, else flat.</summary>
     public string? MmPatchMergeType { get; init; }
+
+    /// <summary>Whether images stand between <c>&lt;im_start&gt;</c> and <c>&lt;im_end&gt;</c>; null keeps what a checkpoint says.</summary>
+    public bool? MmUseImStartEnd { get; init; }
+
+    /// <summary>Whether the vocabulary gets <c>&lt;im_patch&gt;</c>; null keeps what a LLaVA checkpoint says.</summary>
+    public bool? MmUseImPatchToken { get; init; }
 
     /// <summary>Where everything is written.</summary>
     public string? OutputDir { get; init; }

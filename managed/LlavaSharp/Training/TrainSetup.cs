@@ -29,7 +29,8 @@ public sealed class TrainSetup : IDisposable
         Parts = FindParts(options, ModelFolder, IsLlavaFolder);
         Config = ModelLoader.ReadConfig(Parts);
         CheckConfig(options, Config);
-        Tokenizer = LlavaTokenizer.Load(ModelFolder);
+        Tokenizer = LlavaTokenizer.Load(ModelFolder).WithTokens(Config.ImageTokens);
+        CheckTokens(options, Tokenizer);
         ModelLoader.CheckVocabulary(Config, Tokenizer);
         Processor = ModelLoader.ReadProcessor(Parts);
         CheckImages(options, Processor, Config);
@@ -40,7 +41,7 @@ public sealed class TrainSetup : IDisposable
         {
             Source = new LlavaTrainingSource(
                 _dataset, dataPath, options.ImageFolder, Tokenizer, Template, Config.PlanImages(Processor),
-                new PromptRules { ModelMaxLength = options.ModelMaxLength })
+                Rules)
             {
                 Skip = skips ? Checker(options) : null,
             };
@@ -101,13 +102,15 @@ public sealed class TrainSetup : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _dataset.Dispose();
 
+    private PromptRules Rules => new() { ModelMaxLength = Options.ModelMaxLength, ImageStartEnd = Config.ImageStartEnd };
+
     /// <summary>What makes a sample of this run bad.</summary>
     private SampleChecker Checker(TrainOptions options) => new()
     {
         ImageFolder = options.ImageFolder,
         Template = Template,
         Tokenizer = Tokenizer,
-        Rules = new PromptRules { ModelMaxLength = options.ModelMaxLength },
+        Rules = Rules,
         ImageRows = Config.ImageRowCount,
         Images = Config.PlanImages(Processor),
     };
@@ -150,6 +153,19 @@ public sealed class TrainSetup : IDisposable
         if (options.TuneMmMlpAdapter && config.Projector.Depth == 0)
         {
             throw new UserErrorException("--mm_projector_type identity has nothing to train in stage 1");
+        }
+    }
+
+    // An adapter's folder holds no tokenizer and no embedding.
+    private void CheckTokens(TrainOptions options, LlavaTokenizer tokenizer)
+    {
+        ModelLoader.CheckTokens(Config, tokenizer);
+        var known = Config.ImageTokens.Any() ? LlavaTokenizer.Load(ModelFolder).IdCount : 0;
+        var added = Config.ImageTokens.Where(t => tokenizer.AddedTokens[t] >= known).ToList();
+        if (added.Count > 0 && options is { LoraEnable: true, TuneMmMlpAdapter: false })
+        {
+            throw new UserErrorException($"--lora_enable True: {ModelFolder} lacks {string.Join(" and ", added)}, and an adapter cannot hold new "
+                + "tokens; train such a model fully first, or leave out --mm_use_im_start_end and --mm_use_im_patch_token");
         }
     }
 
@@ -203,6 +219,8 @@ public sealed class TrainSetup : IDisposable
             FeatureLayer = options.MmVisionSelectLayer,
             KeepClassToken = options.MmVisionSelectFeature is { } feature ? feature == "cls_patch" : null,
             ImageAspectRatio = options.ImageAspectRatio,
+            ImageStartEnd = options.MmUseImStartEnd,
+            ImagePatchToken = options.MmUseImPatchToken,
             GridPinpoints = options.ImageGridPinpoints is { } sizes ? GridPinpoints.Parse(sizes) : null,
             PatchMerge = options.MmPatchMergeType is { } merge ? PatchMerges.Parse(merge) : null,
             Seed = options.Seed,

@@ -44,8 +44,8 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
     /// <summary>How long the run is.</summary>
     public TrainingPlan Plan { get; } = TrainingPlan.Create(EpochOrder.Length(source, options), options);
 
-    /// <summary>What the options train: the projector alone in stage 1; else the projector and, of the language model, adapters,
-    /// the output projection, or all.</summary>
+    /// <summary>What the options train: in stage 1 the projector, and with tokens around images the embedding; else the projector and, of
+    /// the language model, adapters, the output projection, or all.</summary>
     /// <param name="options">The options.</param>
     /// <returns>The mask.</returns>
     /// <exception cref="UserErrorException">Everything is frozen.</exception>
@@ -55,7 +55,7 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         {
             return options.FreezeMmMlpAdapter
                 ? throw new UserErrorException("--tune_mm_mlp_adapter and --freeze_mm_mlp_adapter together leave nothing to train; give one")
-                : UnitKinds.Projector;
+                : UnitKinds.Projector | (options.MmUseImStartEnd == true ? UnitKinds.Embed : UnitKinds.None);
         }
 
         var language = options.LoraEnable ? UnitKinds.Lora

@@ -24,7 +24,8 @@ internal sealed class ZeroSteps
         _blocks = units.ToLookup(u => u.Host);
         _trained = [.. units.Where(u => u.Trainable && u.Elements > 0)];
         // image_newline ends the table, and is used where the projector is.
-        ZeroUnit[] chain = [.. units.Where(u => u.Host == u.Index && u.Elements > 0).OrderBy(u => u.Kind == UnitKinds.Newline ? 1 : u.Index)];
+        ZeroUnit[] chain =
+            [.. units.Where(u => u.Host == u.Index && u.Elements > 0).OrderBy(u => u.Kind == UnitKinds.Newline ? 1 : u.Index)];
         _uses.AddRange(chain.Select(u => (u, ZeroOp.Forward)));
 
         // Backward: head, layers, embedding, projector; no further down than to the lowest block that trains.

@@ -142,7 +142,6 @@ public sealed class LlavaLayoutTests : IDisposable
         Refused("mm_patch_merge_type", "unpad", "mm_patch_merge_type = \"unpad\" is not supported; 'flat', 'spatial' and 'spatial_unpad' are");
         Refused("image_grid_pinpoints", 336, "image_grid_pinpoints = 336 should be a list of [width, height]");
         Refused("mm_vision_select_feature", "all", "mm_vision_select_feature = \"all\" is not supported; 'patch' and 'cls_patch' are");
-        Refused("mm_use_im_start_end", true, "mm_use_im_start_end = true is not supported; only false is");
         Refused("mm_vision_select_layer", null, "mm_vision_select_layer = null should be a whole number, such as -2");
         Refused("mm_vision_tower", null, "mm_vision_tower = null should be the name or folder of a CLIP model");
         Refused("mm_hidden_size", 9, "mm_hidden_size = 9, but the tower 'vision_tower' has 8; name the right CLIP folder with --vision_tower");
