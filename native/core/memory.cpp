@@ -1,4 +1,6 @@
-// Buffers come from libtorch's allocator, as what libtorch makes itself does.
+// Memory comes from the machine's pages directly: they are zero and cost nothing until they are
+// touched, and large ones (2 MiB) are asked for, because a fault for each 4 KiB costs more than
+// filling it.
 #include "core/memory.h"
 
 #include <sys/mman.h>
@@ -6,13 +8,11 @@
 
 #include <algorithm>
 #include <cinttypes>
-#include <cstring>
 #include <limits>
 #include <numeric>
 #include <utility>
 
 #include "core/error.h"
-#include "core/libtorch.h"
 
 namespace llavasharp::core {
 namespace {
@@ -31,18 +31,29 @@ int64_t machine_bytes() {
   return static_cast<int64_t>((machine.totalram + machine.totalswap) * machine.mem_unit);
 }
 
-AtenTensorHandle allocate(int64_t floats) {
-  const int64_t stride = 1;
-  AtenTensorHandle tensor = nullptr;
-  // The machine is asked first: libtorch would print a stack trace about what cannot be had.
-  if (floats * kFloatBytes > machine_bytes() ||
-      aoti_torch_empty_strided(1, &floats, &stride, aoti_torch_dtype_float32(),
-                               aoti_torch_device_type_cpu(), 0, &tensor) != 0 ||
-      tensor == nullptr) {
-    fail(LLV_OUT_OF_MEMORY, "out of memory: %" PRId64 " bytes (%.1f MiB) could not be allocated",
-         floats * kFloatBytes, static_cast<double>(floats * kFloatBytes) / (1024.0 * 1024.0));
+[[noreturn]] void fail_allocation(int64_t bytes) {
+  fail(LLV_OUT_OF_MEMORY, "out of memory: %" PRId64 " bytes (%.1f MiB) could not be allocated",
+       bytes, static_cast<double>(bytes) / (1024.0 * 1024.0));
+}
+
+void ask_for_huge_pages(void* data, int64_t bytes) {
+  (void)madvise(data, static_cast<size_t>(bytes), MADV_HUGEPAGE);  // A refusal costs speed alone.
+}
+
+// Zeroed; on a page of its own.
+void* allocate(int64_t bytes) {
+  if (bytes > machine_bytes()) {
+    fail_allocation(bytes);
   }
-  return tensor;
+  void* data = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) {
+    fail_allocation(bytes);
+  }
+  if (bytes >= kHugeBytes) {
+    ask_for_huge_pages(data, bytes);
+  }
+  return data;
 }
 
 }  // namespace
@@ -68,7 +79,7 @@ int64_t MemoryLedger::total() const {
   return std::accumulate(held_.begin(), held_.end(), int64_t{0});
 }
 
-Buffer::Buffer(std::shared_ptr<MemoryLedger> ledger, Purpose purpose, int64_t floats, bool zeroed)
+Buffer::Buffer(std::shared_ptr<MemoryLedger> ledger, Purpose purpose, int64_t floats)
     : ledger_(std::move(ledger)), floats_(floats), purpose_(purpose) {
   if (floats < 0 || floats > kFloatsMax) {
     fail(LLV_OUT_OF_MEMORY, "a buffer of %" PRId64 " floats is not possible", floats);
@@ -76,19 +87,10 @@ Buffer::Buffer(std::shared_ptr<MemoryLedger> ledger, Purpose purpose, int64_t fl
   if (floats == 0) {
     return;
   }
-  Tensor tensor(allocate(floats));
-  void* data = nullptr;
-  if (aoti_torch_get_data_ptr(tensor.get(), &data) != 0 || data == nullptr) {
-    fail(LLV_DEVICE, "libtorch gave no memory for a tensor of %" PRId64 " floats", floats);
-  }
-  if (zeroed) {
-    std::memset(data, 0, static_cast<size_t>(floats * kFloatBytes));
-  }
-  data_ = static_cast<float*>(data);
+  data_ = static_cast<float*>(allocate(floats * kFloatBytes));
   if (ledger_) {
     ledger_->add(purpose_, floats * kFloatBytes);
   }
-  tensor_ = tensor.release();
 }
 
 Buffer::~Buffer() {
@@ -103,7 +105,6 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
   if (this != &other) {
     release();
     ledger_ = std::move(other.ledger_);
-    tensor_ = std::exchange(other.tensor_, nullptr);
     data_ = std::exchange(other.data_, nullptr);
     floats_ = std::exchange(other.floats_, 0);
     purpose_ = other.purpose_;
@@ -112,14 +113,13 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 }
 
 void Buffer::release() noexcept {
-  if (tensor_ == nullptr) {
+  if (data_ == nullptr) {
     return;
   }
-  DeleteTensor{}(static_cast<AtenTensorHandle>(tensor_));
+  (void)munmap(data_, static_cast<size_t>(floats_ * kFloatBytes));
   if (ledger_) {
     ledger_->remove(purpose_, floats_ * kFloatBytes);
   }
-  tensor_ = nullptr;
   data_ = nullptr;
   floats_ = 0;
 }
@@ -141,6 +141,7 @@ void Arena::reserve() {
          "out of memory: addresses for %" PRId64 " bytes of workspace are refused",
          floats * kFloatBytes);
   }
+  ask_for_huge_pages(base, floats * kFloatBytes);
   base_ = static_cast<float*>(base);
   reserved_ = floats;
 }

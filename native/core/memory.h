@@ -1,5 +1,4 @@
-// Device memory: buffers that libtorch allocates, counted by purpose, and an arena that hands out
-// parts of a growing block.
+// Device memory: buffers counted by purpose, and an arena that hands out parts of a growing block.
 #pragma once
 
 #include <array>
@@ -29,13 +28,12 @@ class MemoryLedger {
   int64_t peak_ = 0;
 };
 
-// Owns one 64-byte aligned allocation on the CPU device, uninitialised unless `zeroed`.
+// Owns one allocation on the CPU device, on a page of its own and zero.
 // Throws LLV_OUT_OF_MEMORY with the bytes asked for. The ledger must outlive it (shared).
 class Buffer {
  public:
   Buffer() = default;
-  Buffer(std::shared_ptr<MemoryLedger> ledger, Purpose purpose, int64_t floats,
-         bool zeroed = false);
+  Buffer(std::shared_ptr<MemoryLedger> ledger, Purpose purpose, int64_t floats);
   ~Buffer();
   Buffer(Buffer&& other) noexcept;
   Buffer& operator=(Buffer&& other) noexcept;
@@ -48,7 +46,6 @@ class Buffer {
  private:
   void release() noexcept;
   std::shared_ptr<MemoryLedger> ledger_;
-  void* tensor_ = nullptr;  // The owning libtorch handle (AtenTensorHandle).
   float* data_ = nullptr;
   int64_t floats_ = 0;
   Purpose purpose_ = Purpose::kWorkspace;

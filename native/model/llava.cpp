@@ -68,9 +68,9 @@ void check_count(const Parameter& parameter, int64_t given) {
 Llava::Llava(Engine& engine, const Config& config)
     : engine_(engine), config_(config), table_(config) {
   for (const Unit& unit : table_.units()) {
-    units_.push_back(unit.floats == 0 ? core::Buffer()
-                                      : core::Buffer(engine.ledger(), core::Purpose::kParameters,
-                                                     unit.floats, true));
+    units_.push_back(unit.floats == 0
+                         ? core::Buffer()
+                         : core::Buffer(engine.ledger(), core::Purpose::kParameters, unit.floats));
   }
   bind();
 }

@@ -49,7 +49,7 @@ void Llava::attach_lora(const LoraOptions& options, std::string_view weight_name
   core::Buffer& buffer = units_[static_cast<size_t>(unit)];
   const core::Buffer old = std::move(buffer);
   buffer = core::Buffer(engine_.ledger(), core::Purpose::kParameters,
-                        table_.units()[static_cast<size_t>(unit)].floats, true);
+                        table_.units()[static_cast<size_t>(unit)].floats);
   addresses_[static_cast<size_t>(unit)] = buffer.data();
   for (const auto& [parameter, offset] : before) {
     if (parameter->unit == unit) {

@@ -36,7 +36,7 @@ Shards::Shards(model::Llava& model, int32_t stage, int32_t rank, int32_t world)
       gradient_pool_(model.engine().ledger(), core::Purpose::kGradients),
       weight_pool_(model.engine().ledger(), core::Purpose::kParameters) {
   const auto make = [&](core::Purpose purpose, int64_t floats) {
-    return core::Buffer(model.engine().ledger(), purpose, floats, true);
+    return core::Buffer(model.engine().ledger(), purpose, floats);
   };
   const bool alone = world == 1;  // Nothing to shard.
   for (const model::Unit& unit : model.table().units()) {

@@ -96,7 +96,8 @@ internal sealed record MemoryChoice
         (0, 0) => "no layer runs twice",
         (0, var layers) => $"{Math.Min(layers, Layers)} of {Layers} decoder layers run twice",
         (var tokens, 0) => $"samples run together up to {tokens} tokens, no layer runs twice",
-        (var tokens, var layers) => $"samples run together up to {tokens} tokens, {Math.Min(layers, Layers)} of {Layers} decoder layers run twice",
+        (var tokens, var layers) =>
+            $"samples run together up to {tokens} tokens, {Math.Min(layers, Layers)} of {Layers} decoder layers run twice",
     };
 
     /// <summary>Reads 12G, 1.5GB, 800MiB or bytes; a K is 1024.</summary>

@@ -3,7 +3,8 @@ using LlavaSharp.Training;
 
 namespace LlavaSharp.Tests.Training;
 
-/// <summary>What a limit makes of a run: samples one after another before layers that run twice, and no more of either than needed.</summary>
+/// <summary>What a limit makes of a run: samples one after another before layers that run twice, and no more of either than
+/// needed.</summary>
 public sealed class MemoryChoiceTests
 {
     private const UnitKinds Full = UnitKinds.Projector | UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head;

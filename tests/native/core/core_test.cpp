@@ -16,7 +16,7 @@ namespace {
 TEST(Memory, LedgerCountsByPurposeAndPeak) {
   const auto ledger = std::make_shared<MemoryLedger>();
   {
-    const Buffer parameters(ledger, Purpose::kParameters, 100, true);
+    const Buffer parameters(ledger, Purpose::kParameters, 100);
     EXPECT_EQ(parameters.data()[99], 0.0F);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(parameters.data()) % 64, 0U);
     Buffer gradients(ledger, Purpose::kGradients, 50);
