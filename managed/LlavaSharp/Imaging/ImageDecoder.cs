@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using LlavaSharp.Imaging.Jpeg;
 using Microsoft.Win32.SafeHandles;
 using SkiaSharp;
 
@@ -98,7 +99,7 @@ public static class ImageDecoder
     /// <param name="limits">Caps; <see cref="ImageLimits.Default"/> when null.</param>
     /// <returns>The picture; dispose it to give the memory back.</returns>
     /// <exception cref="UserErrorException">Not such a picture, damaged or past a cap.</exception>
-    internal static unsafe DecodedImage Open(ReadOnlySpan<byte> file, string nameForErrors, ImageLimits? limits = null)
+    internal static DecodedImage Open(ReadOnlySpan<byte> file, string nameForErrors, ImageLimits? limits = null)
     {
         limits ??= ImageLimits.Default;
         CheckBytes(file.Length, nameForErrors, limits);
@@ -111,6 +112,24 @@ public static class ImageDecoder
             CheckPixels(width, height, nameForErrors, limits);
         }
 
+        if (format == "JPEG" && JpegDecoder.Open(file) is { } frame)
+        {
+            CheckPixels(frame.Width, frame.Height, nameForErrors, limits);
+            DecodedImage image = new(frame.Width, frame.Height);
+            if (JpegDecoder.TryDecode(frame, file, image))
+            {
+                return image;
+            }
+
+            image.Dispose();
+        }
+
+        return OpenWithSkia(file, format, nameForErrors, limits);
+    }
+
+    /// <summary>Decodes with the general decoder, whatever the format.</summary>
+    internal static unsafe DecodedImage OpenWithSkia(ReadOnlySpan<byte> file, string format, string nameForErrors, ImageLimits limits)
+    {
         fixed (byte* bytes = file)
         {
             // Skia reads the pinned bytes themselves; the codec ends before they move.
