@@ -50,10 +50,7 @@ public static class FineTune
         Begin(setup, engine, store, identity, progress);
         AtomicFile.WriteText(Path.Combine(output, ResolvedConfig.FileName), config);
         progress.Note(Announcement(setup, model, trainable, engine.Threads));
-        var held = engine.Memory();
-        var memory = MemoryChoice.Make(
-            model.Config, options, trained, setup.Adapters?.Rank ?? 0, held.Resident - held.Parameters - held.Workspace, progress.Warn);
-        progress.Note(memory.ToString());
+        var memory = ChooseMemory(setup, engine, model, trained, progress);
         var skipped = new SkippedSamples(output, setup.From is not null, progress);
         TrainingResult result;
         try
@@ -94,6 +91,15 @@ public static class FineTune
         AtomicFile.WriteText(Path.Combine(output, "report.html"), Report(setup, result, trainable));
         progress.Note($"report: {Path.GetFullPath(Path.Combine(output, "report.html"))}");
         return result;
+    }
+
+    private static MemoryChoice ChooseMemory(TrainSetup setup, Engine engine, Model model, UnitKinds trained, IProgressSink progress)
+    {
+        var held = engine.Memory();
+        var memory = MemoryChoice.Make(
+            model.Config, setup.Options, trained, setup.Adapters?.Rank ?? 0, held.Resident - held.Parameters - held.Workspace, progress.Warn);
+        progress.Note(memory.ToString());
+        return memory;
     }
 
     private static string Announcement(TrainSetup setup, Model model, long trainable, int threads) => string.Create(

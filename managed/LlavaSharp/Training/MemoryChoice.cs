@@ -107,7 +107,8 @@ internal sealed record MemoryChoice
         string number = text.TrimEnd('b', 'B').TrimEnd('i');
         int power = number.Length == 0 ? -1 : "kmgt".IndexOf(char.ToLowerInvariant(number[^1]), StringComparison.Ordinal);
         double unit = Math.Pow(1024, power + 1);
-        return double.TryParse(power < 0 ? number : number[..^1], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
+        string digits = power < 0 ? number : number[..^1];
+        return double.TryParse(digits, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
             && value * unit is >= 1 and < long.MaxValue
             ? (long)(value * unit)
             : throw new UserErrorException($"--{flag} {text}: expected a size such as 12G, 1.5GB or 800M");

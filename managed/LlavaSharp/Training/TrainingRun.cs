@@ -66,6 +66,15 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         return options.FreezeMmMlpAdapter ? language : language | UnitKinds.Projector;
     }
 
+    private TrainerOptions TrainerOptions() => new()
+    {
+        Beta1 = options.AdamBeta1,
+        Beta2 = options.AdamBeta2,
+        Epsilon = options.AdamEpsilon,
+        RecomputeLayers = Memory?.RecomputeLayers ?? 0,
+        TokensAtOnce = Memory?.TokensAtOnce ?? 0,
+    };
+
     /// <summary>Trains.</summary>
     /// <param name="cancellation">Stops between micro-batches.</param>
     /// <returns>Every update, those before a resumed checkpoint included.</returns>
@@ -79,16 +88,7 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         var schedule = LearningRateSchedule.Of(options, Plan.TotalSteps);
         var groups = new ParameterGroups(model.Parameters, options);
         model.SetTrainable(Trained ?? TrainedUnits(options));
-        using var trainer = new Trainer(
-            model,
-            new TrainerOptions
-            {
-                Beta1 = options.AdamBeta1,
-                Beta2 = options.AdamBeta2,
-                Epsilon = options.AdamEpsilon,
-                RecomputeLayers = Memory?.RecomputeLayers ?? 0,
-                TokensAtOnce = Memory?.TokensAtOnce ?? 0,
-            });
+        using var trainer = new Trainer(model, TrainerOptions());
         trainer.SetGroups(groups.Assignment);
         var window = new LogWindow(Logs, options.LoggingSteps, Plan.TotalSteps);
         var steps = Restore(trainer, window);

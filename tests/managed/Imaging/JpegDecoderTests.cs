@@ -129,7 +129,7 @@ public sealed class JpegDecoderTests
         using SKImage picture = SKImage.FromPixelCopy(
             new SKImageInfo(image.Width, image.Height, SKColorType.Rgba8888, SKAlphaType.Opaque), rgba);
         using SKPixmap pixels = picture.PeekPixels();
-        using SKData data = pixels.Encode(new SKJpegEncoderOptions(quality, sampling, SKJpegEncoderAlphaOption.Ignore));
+        using SKData data = pixels.Encode(new SKJpegEncoderOptions(quality, sampling, SKJpegEncoderAlphaOption.Ignore))!;
         return data.ToArray();
     }
 }
