@@ -48,7 +48,7 @@ llv_status llv_communicator_create(const llv_communicator_options* options,
                                   .world = options->world,
                                   .timeout = std::chrono::milliseconds(options->timeout_ms),
                                   .address = options->address});
-    object->communicator->all_gather({.step = 0, .op = "meeting", .unit = ""}, {}, {});
+    object->communicator->host_all_gather({.step = 0, .op = "meeting", .unit = ""}, {}, {});
     *out_communicator = new llv_communicator{.object = std::move(object)};
   });
 }
@@ -81,7 +81,7 @@ llv_status llv_communicator_gather(llv_communicator* communicator, const char* p
     if (!lock.owns_lock()) {
       core::fail(LLV_BUSY, "another thread uses this communicator: use one thread at a time");
     }
-    object.communicator->all_gather(
+    object.communicator->host_all_gather(
         {.step = object.gathers++, .op = "gather", .unit = purpose}, bytes_of(bytes, bytes_count),
         std::as_writable_bytes(abi::span_of(out_all, all_count, "all")));
   });

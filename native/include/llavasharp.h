@@ -352,7 +352,8 @@ typedef struct llv_communicator_options {
   int32_t rank;        /**< 0 … world-1; -1 with MPI: as MPI says. Default -1. */
   int32_t world;       /**< Ranks; -1 with MPI: as MPI says. Default -1. */
   int32_t timeout_ms;  /**< How long a rank waits for another. Default 300000. */
-  const char* address; /**< LOCAL: a name. GLOO: host:port of rank 0. Else not read. Default "". */
+  const char* address; /**< LOCAL: a name. GLOO: host:port of rank 0. NCCL, HCCL: how the processes
+                        * meet: "" by MPI, host:port by Gloo. MPI: not read. Default "". */
 } llv_communicator_options;
 
 /** Which rank this is. */

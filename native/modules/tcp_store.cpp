@@ -75,6 +75,9 @@ Socket Socket::listen_on(const std::string& host, const std::string& port) {
   std::string reason = "no address";
   for (const addrinfo* at = list.get(); at != nullptr; at = at->ai_next) {
     Socket socket(::socket(at->ai_family, at->ai_socktype, at->ai_protocol));
+    if (socket.descriptor_ < 0) {
+      continue;
+    }
     const int yes = 1;
     setsockopt(socket.descriptor_, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (bind(socket.descriptor_, at->ai_addr, at->ai_addrlen) == 0 &&
@@ -93,7 +96,8 @@ Socket Socket::connect_to(const std::string& host, const std::string& port, Dead
       const Addresses list = resolve(host, port, 0);
       for (const addrinfo* at = list.get(); at != nullptr; at = at->ai_next) {
         Socket socket(::socket(at->ai_family, at->ai_socktype, at->ai_protocol));
-        if (connect(socket.descriptor_, at->ai_addr, at->ai_addrlen) == 0) {
+        if (socket.descriptor_ >= 0 &&
+            connect(socket.descriptor_, at->ai_addr, at->ai_addrlen) == 0) {
           return socket;
         }
         reason = std::strerror(errno);

@@ -72,6 +72,13 @@ class Communicator {
   // all [world][mine.size()], in rank order.
   void all_gather(const Label& label, Outgoing mine, Incoming all);
 
+  // The same for values in host memory, whatever memory transfers are of.
+  virtual void host_all_gather(const Label& label, Outgoing mine, Incoming all) {
+    all_gather(label, mine, all);
+  }
+  // Whether transfers are of the device's own memory.
+  [[nodiscard]] virtual bool device_memory() const { return false; }
+
   // Transfers under way and to come fail with the reason: here, and on ranks that can be told
   // without ending this process. Any thread.
   virtual void abandon(const std::string& reason) noexcept = 0;
@@ -100,6 +107,11 @@ class Communicator {
 // Threads of one process, which meet under a name. Throws LLV_STATE where that rank is taken, or
 // the others expect another world.
 [[nodiscard]] std::unique_ptr<Communicator> make_local_communicator(
+    const CommunicatorOptions& options);
+
+// NCCL and HCCL; `address` says how the processes meet: "" by MPI, host:port by Gloo, local:NAME as
+// threads. Throws LLV_UNSUPPORTED where the library is not there.
+[[nodiscard]] std::unique_ptr<Communicator> make_device_communicator(
     const CommunicatorOptions& options);
 
 // Any kind. Throws LLV_UNSUPPORTED where its library is not there.

@@ -92,7 +92,7 @@ void Exchange::wait_all() {
 void Exchange::all_gather(const Label& label, Outgoing mine, Incoming all) {
   wait_all();
   const Clock::time_point begin = Clock::now();
-  communicator_->all_gather(label, mine, all);
+  communicator_->host_all_gather(label, mine, all);
   const std::scoped_lock lock(mutex_);
   const double took = seconds_since(begin);
   ++traffic_.exchanges;

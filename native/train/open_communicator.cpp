@@ -85,6 +85,9 @@ std::unique_ptr<Communicator> make_communicator(const CommunicatorOptions& optio
       return make_module_communicator(options, "mpi", "libopenmpi-dev");
     case LLV_COMMUNICATOR_GLOO:
       return make_module_communicator(options, "gloo", "libgloo-dev");
+    case LLV_COMMUNICATOR_NCCL:
+    case LLV_COMMUNICATOR_HCCL:
+      return make_device_communicator(options);
     default:
       fail(LLV_INVALID, "kind is %d: must be %d to %d", options.kind, LLV_COMMUNICATOR_LOCAL,
            LLV_COMMUNICATOR_HCCL);

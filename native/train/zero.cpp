@@ -60,6 +60,11 @@ Zero::Zero(model::Llava& model, const ZeroOptions& options,
   if (alone()) {
     return;
   }
+  if (communicator_->device_memory()) {
+    fail(LLV_UNSUPPORTED,
+         "this communicator moves a device's memory, and the engine computes on the CPU: use MPI "
+         "or Gloo");
+  }
   int64_t piece_max = 0;
   for (int32_t unit = 0; unit < shards_.count(); ++unit) {
     if (shards_.at(unit).trains) {
