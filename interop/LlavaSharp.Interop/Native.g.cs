@@ -265,7 +265,7 @@ public enum FaultKind
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "f1689d45415af076e85abff1989b1664fd911cf19aa10d27e7dc6b4118c18040";
+    public const string HeaderHash = "b57b8468b6ab0a1a35b254f08236d4da0e669e44bc9d11ab343088534fc40ffb";
 
     public const int AbiVersion = 1;
 
@@ -780,7 +780,8 @@ internal static unsafe partial class Native
         /// <summary>How long a rank waits for another. Default 300000.</summary>
         public int TimeoutMs;
 
-        /// <summary>LOCAL: a name. GLOO: host:port of rank 0. Else not read. Default "".</summary>
+        /// <summary>LOCAL: a name. GLOO: host:port of rank 0. NCCL, HCCL: how the processes meet: "" by MPI,
+        /// host:port by Gloo. MPI: not read. Default "".</summary>
         public byte* Address;
     }
 
