@@ -108,7 +108,7 @@ public static class TrainFlags
         Whole("dataloader_num_workers", 0, "samples prepared at the same time",
             (o, v) => o with { DataloaderNumWorkers = v }, o => o.DataloaderNumWorkers),
         Whole("threads", 0, "threads of the engine; 0 leaves the choice to libtorch", (o, v) => o with { Threads = v }, o => o.Threads),
-        new("gradient_checkpointing", true, "run decoder layers twice instead of keeping activations: True (all), False, or auto, to fit memory_limit",
+        new("gradient_checkpointing", true, "run decoder layers twice, keep less: True (all), False, auto (fits memory_limit)",
             (o, v) => o with { GradientCheckpointing = v == "auto" ? null : Boolean("gradient_checkpointing", v) },
             o => o.GradientCheckpointing is { } on ? $"{on}" : "auto"),
         new("memory_limit", false, "what the process may hold, such as 12G; what the machine has, unless given",
