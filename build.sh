@@ -22,6 +22,7 @@ usage: ./build.sh VERB [ARGUMENTS]
   test asan|tsan|debug [FILTER]   the native tests under that preset
   bench [NAME ARGS]  run every benchmark of the engine, or one with its own arguments: ./build.sh bench kernels
   bench peers        a training step beside TorchSharp's and Hugging Face's: [--runs N] [--steps N] [--stage S] [--size tiny|small]
+  bench scaling      a step's cost against tokens, layers, width, batch, threads; draws charts: [--out FOLDER]
   bench load         loading a checkpoint beside one memcpy of the same bytes: [--model FOLDER]
   bench images       JPEG to pixels on one core, beside Pillow where $LLAVASHARP_PEER has it
   soak [KILLS STEPS] kill runs with SIGKILL at random moments, resume them, compare bytes (default 20 kills, 200 steps)
@@ -153,7 +154,7 @@ bench_peers() {
 verb_bench() {
   case ${1:-} in
     images | peers) "bench_$1" "${@:2}" ;;
-    load) build_cli && run_cli bench "$@" ;;
+    load | scaling) build_cli && run_cli bench "$@" ;;
   esac
   verb_native release
   local binaries=() binary name

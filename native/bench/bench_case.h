@@ -28,6 +28,7 @@ struct Entry {
   double bound;  // On the error.
   std::function<Case()> small;
   std::function<Case()> timed;
+  std::string reason;  // Why less than 0.7 of the ceiling is all there is to have, where it is.
 };
 
 // A dense matrix of normal numbers that a case owns.

@@ -22,8 +22,8 @@ struct StepOptions {
   int32_t steps = 4;
   int32_t recompute = 0;
   int32_t at_once = 0;  // Tokens; 0: the engine's choice.
-  int32_t layers = 0;  // 0: the size's own.
-  int32_t tokens = 0;  // Text tokens a sample; 0: the stage's own.
+  int32_t layers = 0;   // 0: the size's own.
+  int32_t tokens = 0;   // Text tokens a sample; 0: the stage's own.
   bool json = false;
   bool floor = true;
   bool shapes = false;

@@ -19,8 +19,15 @@ internal static class BenchCommand
           load     a checkpoint in the page cache into a model, against one memcpy of the same bytes.
                    --model FOLDER names one with safetensors; else one of 432 MB is written and removed.
 
+          step     whole training steps, of the models and batches that the comparison with other programs
+                   uses: --stage pretrain|lora|full, and if wanted --batch, --layers, --hidden, --tokens
+                   (text of a sample), --threads. The floor beside them: ./build.sh bench step.
+
+          scaling  what a step costs against tokens, layers, width, batch and threads; draws
+                   scaling-sizes.svg and scaling-threads.svg into --out FOLDER [artifacts/bench].
+
           --seconds S   about how long a case takes [3]
-          --runs N      how often a load is timed [5]
+          --runs N      how often a load or a step is timed [5]
           --json        one JSON object a line instead of text
 
         Exits with 1 when a result differs from the peer's.
@@ -42,7 +49,14 @@ internal static class BenchCommand
         var model = new Option<string?>("--model");
         var runs = Flag.Whole("--runs", 5, 1);
         var json = new Option<bool>("--json");
-        var command = new Command("bench", "time a part of training") { what, seconds, peer, model, runs, json };
+        var stage = new Option<string>("--stage") { DefaultValueFactory = _ => "pretrain" };
+        Option<int> hidden = Flag.Whole("--hidden", 768, 64), layers = Flag.Whole("--layers", 8, 1), batch = Flag.Whole("--batch", 4, 1);
+        Option<int> tokens = Flag.Whole("--tokens", 0, 0), threads = Flag.Whole("--threads", 0, 0);
+        var folder = new Option<string>("--out") { DefaultValueFactory = _ => Path.Combine("artifacts", "bench") };
+        var command = new Command("bench", "time a part of training")
+        {
+            what, seconds, peer, model, runs, json, stage, hidden, layers, batch, tokens, threads, folder,
+        };
         command.SetAction(parsed =>
         {
             var name = parsed.GetRequiredValue(what);
@@ -52,10 +66,38 @@ internal static class BenchCommand
             {
                 "images" => Images(shell, parsed.GetValue(peer), parsed.GetValue(seconds), print),
                 "load" => Load(shell, parsed.GetValue(model), parsed.GetValue(runs), print),
-                _ => throw new UserErrorException($"there is no benchmark '{name}'; there is: images, load"),
+                "step" => Step(
+                    shell,
+                    new()
+                    {
+                        Stage = StepCase.Stages.Contains(parsed.GetValue(stage)) ? parsed.GetValue(stage)!
+                            : throw new UserErrorException($"--stage {parsed.GetValue(stage)}: expected {string.Join(" or ", StepCase.Stages)}"),
+                        Hidden = parsed.GetValue(hidden) % 64 == 0 ? parsed.GetValue(hidden)
+                            : throw new UserErrorException($"--hidden {parsed.GetValue(hidden)}: expected a multiple of 64"),
+                        Layers = parsed.GetValue(layers),
+                        Batch = parsed.GetValue(batch),
+                        Tokens = parsed.GetValue(tokens),
+                        Threads = parsed.GetValue(threads),
+                        Steps = parsed.GetValue(runs),
+                    },
+                    print),
+                "scaling" => Scaling(shell, parsed.GetValue(folder)!, print),
+                _ => throw new UserErrorException($"there is no benchmark '{name}'; there is: images, load, step, scaling"),
             };
         });
         return new(command, "times reading pictures or loading a model on this machine", "llavasharp bench images", Help);
+    }
+
+    private static int Step(Shell shell, StepCase @case, Action<object> print)
+    {
+        print(StepBench.Run(@case, shell.Cancellation));
+        return ExitCode.Ok;
+    }
+
+    private static int Scaling(Shell shell, string folder, Action<object> print)
+    {
+        ScalingBench.Run(folder, print, shell.Cancellation);
+        return ExitCode.Ok;
     }
 
     private static int Images(Shell shell, string? peer, double seconds, Action<object> print)

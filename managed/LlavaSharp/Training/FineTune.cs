@@ -36,11 +36,7 @@ public static class FineTune
             progress.Warn("the projector is fresh: stage 2 usually starts from stage 1's, given with --pretrain_mm_mlp_adapter");
         }
 
-        foreach (var module in setup.Adapters is null ? [] : LoraTargets.Find(setup.Config))
-        {
-            model.AttachLora(setup.Adapters!.ToEngine(options.Seed), module + ".weight");
-        }
-
+        AttachAdapters(setup, model);
         var trained = TrainingRun.TrainedUnits(options);
         var trainable = model.Parameters.Where(p => (p.Kind & trained) != 0).Sum(p => p.Count);
         model.SetTrainable(trained);
@@ -93,11 +89,19 @@ public static class FineTune
         return result;
     }
 
+    private static void AttachAdapters(TrainSetup setup, Model model)
+    {
+        foreach (var module in setup.Adapters is null ? [] : LoraTargets.Find(setup.Config))
+        {
+            model.AttachLora(setup.Adapters!.ToEngine(setup.Options.Seed), module + ".weight");
+        }
+    }
+
     private static MemoryChoice ChooseMemory(TrainSetup setup, Engine engine, Model model, UnitKinds trained, IProgressSink progress)
     {
         var held = engine.Memory();
-        var memory = MemoryChoice.Make(
-            model.Config, setup.Options, trained, setup.Adapters?.Rank ?? 0, held.Resident - held.Parameters - held.Workspace, progress.Warn);
+        var others = held.Resident - held.Parameters - held.Workspace;
+        var memory = MemoryChoice.Make(model.Config, setup.Options, trained, setup.Adapters?.Rank ?? 0, others, progress.Warn);
         progress.Note(memory.ToString());
         return memory;
     }
