@@ -133,7 +133,7 @@ model::Loss Trainer::run_micro_batch(const model::Batch& batch, double scale) {
         {.scale = scale,
          .dropout = dropout,
          .recompute = options_.recompute_layers,
-         .order = &zero_,
+         .order = zero_.planned() ? &zero_ : nullptr,
          .tokens_at_once = zero_.planned() ? batch.count() : options_.tokens_at_once});
   } catch (const core::Error& error) {
     if (error.status() != LLV_NUMERIC || zero_.alone()) {

@@ -108,9 +108,7 @@ void Zero::reach(Pass pass, int32_t unit) {
       return;
     }
   }
-  if (planned_) {
-    fail(LLV_INTERNAL, "the plan does not come to unit %d", unit);
-  }
+  fail(LLV_INTERNAL, "the plan does not come to unit %d", unit);
 }
 
 void Zero::finish_micro() {

@@ -14,6 +14,9 @@ constexpr std::array<const char*, 10> kOps{"GATHER", "WAIT",   "FORWARD", "BACKW
                                            "REDUCE", "SETTLE", "NORM",    "ADAMW",    "PUBLISH"};
 constexpr std::array<const char*, kPhases> kPhaseNames{"MICRO", "LAST", "UPDATE"};
 
+// What belongs to images is small, and used as a batch has them: every rank holds it whole.
+constexpr int32_t kReplicated = LLV_UNIT_VISION | LLV_UNIT_PROJECTOR | LLV_UNIT_NEWLINE;
+
 // What has happened to a unit so far in a phase.
 struct UnitProgress {
   enum class Weights : int32_t { kShard, kUnderWay, kWhole };
@@ -68,9 +71,11 @@ class Checker {
   [[nodiscard]] int32_t units() const { return static_cast<int32_t>(units_.size()); }
   [[nodiscard]] UnitProgress& state(int32_t unit) { return state_[static_cast<size_t>(unit)]; }
 
-  // Forward goes up the units before the adapters, backward down them, the projector last.
+  // Forward goes up the units before the adapters, backward down them; newline, the last of the
+  // table, is used where the projector is.
   [[nodiscard]] int32_t place(bool forward, int32_t unit) const {
-    return forward ? unit : 2 * units() - unit;
+    const int32_t at = kind(unit) == LLV_UNIT_NEWLINE ? 3 : 2 * unit;
+    return forward ? at : 4 * units() - at;
   }
 
   void check_step() {
@@ -180,11 +185,14 @@ class Checker {
   }
   void check_computed(int32_t unit) {
     const UnitProgress& now = state(unit);
-    const bool decoder = (kind(unit) & (LLV_UNIT_VISION | LLV_UNIT_PROJECTOR)) == 0;
+    const bool decoder = (kind(unit) & kReplicated) == 0;
     if (decoder && !now.forward) {
       lacks(unit, "FORWARD");
     }
-    const bool back = trains(unit) || (decoder && kind(unit) != LLV_UNIT_EMBED);
+    // Through all layers, unless the head alone trains.
+    const bool through = model_.trains(~LLV_UNIT_HEAD);
+    const bool back = trains(unit) || kind(unit) == LLV_UNIT_HEAD ||
+                      (through && (kind(unit) & (LLV_UNIT_LAYER | LLV_UNIT_LORA)) != 0);
     if (back && !now.backward) {
       lacks(unit, "BACKWARD");
     }
@@ -224,7 +232,7 @@ void check_options(const ZeroOptions& options) {
 }  // namespace
 
 bool shards_weights(int32_t stage, int32_t unit_kind) {
-  return stage == 3 && (unit_kind & (LLV_UNIT_VISION | LLV_UNIT_PROJECTOR)) == 0;
+  return stage == 3 && (unit_kind & kReplicated) == 0;
 }
 
 ZeroSteps checked_steps(const model::Llava& model, const ZeroOptions& options,

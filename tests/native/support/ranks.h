@@ -69,11 +69,13 @@ class PlanMaker {
       const std::vector<int32_t> order = compute_order();
       pass(order, LLV_ZERO_FORWARD);
       pass({order.rbegin(), order.rend()}, LLV_ZERO_BACKWARD);
-      if (reduces() && units_[1].trains) {
-        add(LLV_ZERO_BACKWARD, 1);
-        add(LLV_ZERO_REDUCE, 1);
-      } else if (units_[1].trains) {
-        add(LLV_ZERO_BACKWARD, 1);
+      for (const int32_t kind : {+LLV_UNIT_NEWLINE, +LLV_UNIT_PROJECTOR}) {
+        for (const int32_t unit : all([&](const Unit& u) { return u.trains && u.kind == kind; })) {
+          add(LLV_ZERO_BACKWARD, unit);
+          if (reduces()) {
+            add(LLV_ZERO_REDUCE, unit);
+          }
+        }
       }
       for (const int32_t unit : all([&](const Unit& u) { return u.trains; })) {
         if (reduces()) {
@@ -111,7 +113,10 @@ class PlanMaker {
     }
     return found;
   }
-  [[nodiscard]] bool sharded(int32_t unit) const { return stage_ == 3 && unit >= 2; }
+  [[nodiscard]] bool sharded(int32_t unit) const {
+    constexpr int32_t kWhole = LLV_UNIT_VISION | LLV_UNIT_PROJECTOR | LLV_UNIT_NEWLINE;
+    return stage_ == 3 && (units_[static_cast<size_t>(unit)].kind & kWhole) == 0;
+  }
   [[nodiscard]] bool reduces() const { return stage_ >= 2 || phase_ == LLV_ZERO_LAST; }
   [[nodiscard]] std::vector<int32_t> compute_order() const {
     return all([](const Unit& u) {

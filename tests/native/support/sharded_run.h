@@ -14,6 +14,7 @@ struct ZeroRun {
   int32_t recompute = 0;
   int32_t steps = 4;
   double learning_rate = 3e-3;
+  bool newline = false;
 };
 
 inline void PrintTo(const ZeroRun& run, std::ostream* out) {
@@ -29,7 +30,9 @@ struct Outcome {
 };
 
 inline Model run_model(const Engine& engine, const ZeroRun& run) {
-  Model model = make_model(engine, tiny_config());
+  llv_model_config config = tiny_config();
+  config.image_newline = run.newline ? 1 : 0;
+  Model model = make_model(engine, config);
   fill_lively(model);
   if (run.lora) {
     for (const char* name : {"layer.0.self_attn.q_proj.weight", "layer.0.mlp.up_proj.weight",

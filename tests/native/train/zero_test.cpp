@@ -26,18 +26,57 @@ TEST_P(Zero, TrainsAsOneProcessDoes) {
   EXPECT_TRUE(train_ranks(run)[0] == ranks[0]);  // To the byte.
 }
 
+void expect_same_as_alone(const ZeroRun& run, const std::function<Batch(int64_t)>& batch_of) {
+  std::vector<Outcome> outcomes(static_cast<size_t>(run.world));
+  run_ranks(run.world, [&](const Communicator& communicator, int32_t rank) {
+    outcomes[static_cast<size_t>(rank)] = train(run, communicator, rank, batch_of);
+  });
+  expect_equal(outcomes[0], train_alone(run, batch_of), 1e-5);
+}
+
 // Which rank has pictures, and how many, is all chance: text alone, images alone, both.
 TEST(ZeroBatches, OfAnyKindOnAnyRankTrainAsOneProcessDoes) {
   const ZeroRun run{.stage = 3, .world = 4, .steps = 1000, .learning_rate = 1e-6};
-  std::vector<Outcome> outcomes(4);
   const auto batch_of = [](int64_t index) {
     const auto key = static_cast<uint32_t>(index) * 2654435761U;
     return run_batch(static_cast<int64_t>(key >> 8U) % 1000, key);
   };
-  run_ranks(4, [&](const Communicator& communicator, int32_t rank) {
-    outcomes[static_cast<size_t>(rank)] = train(run, communicator, rank, batch_of);
-  });
-  expect_equal(outcomes[0], train_alone(run, batch_of), 1e-5);
+  expect_same_as_alone(run, batch_of);
+}
+
+// A frozen decoder takes a long batch in parts when it is alone; a plan counts on one pass.
+TEST(ZeroBatches, ThatAreLongTrainAsOneProcessDoes) {
+  const auto batch_of = [](int64_t index) {
+    const llv_model_config config = tiny_config();
+    Drawer draw(config, static_cast<uint32_t>(index));
+    Batch batch;
+    for (int i = 0; i < 3 + index % 2; ++i) {
+      draw.add_image(batch, 2, 800, 300);
+    }
+    return batch;
+  };
+  for (const int32_t stage : {1, 3}) {
+    expect_same_as_alone({.stage = stage, .world = 2, .units = LLV_UNIT_PROJECTOR, .steps = 2},
+                         batch_of);
+  }
+}
+
+TEST(ZeroBatches, WithNewlinesTrainAsOneProcessDoes) {
+  const auto batch_of = [](int64_t index) {
+    Batch batch = run_batch(index);
+    if (index % 3 != 0) {  // A rank without one takes part all the same.
+      batch.tokens[0] = LLV_IMAGE_NEWLINE;
+      for (const int32_t slot : batch.image_slots) {
+        batch.tokens[0] = slot == 0 ? 0 : batch.tokens[0];
+      }
+    }
+    return batch;
+  };
+  for (const int32_t stage : {0, 1, 2, 3}) {
+    expect_same_as_alone(
+        {.stage = stage, .world = 2, .units = kAllButTower | LLV_UNIT_NEWLINE, .newline = true},
+        batch_of);
+  }
 }
 
 std::vector<ZeroRun> all_runs() {
