@@ -1,8 +1,8 @@
 // The order in which a pass comes to the units, for who has to have them ready.
 //
-// Forward: embed, layer.0 … layer.N-1, head. Backward: head, layer.N-1 … layer.0, embed, newline
-// and projector where they train. The order is the same whatever a batch holds; a pass that needs no
-// backward leaves it out. A layer's adapters come with it.
+// Forward: embed, layer.0 … layer.N-1, head. Backward: head, layer.N-1 … layer.0, then embed,
+// newline and projector where they train. The order is the same whatever a batch holds; a pass that
+// needs no backward leaves it out. A layer's adapters come with it.
 #pragma once
 
 #include <cstdint>
