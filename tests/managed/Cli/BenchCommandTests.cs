@@ -61,10 +61,24 @@ public sealed class BenchCommandTests
         Assert.Matches(@"^\d+ MiB: loaded in [\d.]+ s, .* GB/s; copied in .*; [\d.]+ of the copy\n$", output);
     }
 
+    [Theory]
+    [InlineData("pretrain")]
+    [InlineData("lora")]
+    [InlineData("full")]
+    public void Step_times_a_step_of_each_stage(string stage)
+    {
+        var (code, output, error) = Host.Run(
+            "bench", "step", "--stage", stage, "--hidden", "64", "--layers", "1", "--batch", "1", "--tokens", "9", "--runs", "1");
+        Assert.Equal((0, ""), (code, error));
+        Assert.Matches($@"^{stage}, 1 layers of 64, 1 samples, 586 tokens, \d+ threads: [\d.]+ s a step, .* MiB; loss [\d.]+\n$", output);
+    }
+
     [Fact]
     public void Mistakes_are_one_line()
     {
-        Assert.StartsWith("there is no benchmark 'pictures'; there is: images, load", Host.Mistake("bench", "pictures"));
+        Assert.StartsWith("there is no benchmark 'pictures'; there is: images, load, step, scaling", Host.Mistake("bench", "pictures"));
+        Assert.Equal("--stage x: expected pretrain or lora or full", Host.Mistake("bench", "step", "--stage", "x"));
+        Assert.Equal("--hidden 100: expected a multiple of 64", Host.Mistake("bench", "step", "--hidden", "100"));
         using var empty = new Tests.Checkpoints.TempFolder();
         Assert.Equal($"'{empty.Path}' holds no .safetensors file to time", Host.Mistake("bench", "load", "--model", empty.Path));
         Assert.Equal("bench needs at least one WHAT; see llavasharp bench --help", Host.Mistake("bench"));
