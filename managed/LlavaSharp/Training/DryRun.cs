@@ -14,7 +14,7 @@ public static class DryRun
     private const int SamplesRead = 16;
 
     // Runtime, libtorch and tokenizer, before anything of a run is there.
-    private const long ProcessBytes = 300L << 20;
+    private const long ProcessBytes = 160L << 20;
 
     /// <summary>Checks a run.</summary>
     /// <param name="options">The run.</param>
