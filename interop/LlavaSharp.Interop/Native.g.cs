@@ -265,7 +265,7 @@ public enum FaultKind
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "b57b8468b6ab0a1a35b254f08236d4da0e669e44bc9d11ab343088534fc40ffb";
+    public const string HeaderHash = "92715acb79a54777e4722dec9785519d0fc3f1b7078d77350656e9c080363c04";
 
     public const int AbiVersion = 1;
 
@@ -1136,8 +1136,7 @@ internal static unsafe partial class Native
         double b,
         long seed);
 
-    /// <summary>Chooses what trains: a mask of llv_unit_kind. LLV_STATE while a trainer exists, LLV_UNSUPPORTED
-    /// for the tower.</summary>
+    /// <summary>Chooses what trains: a mask of llv_unit_kind. LLV_STATE while a trainer exists.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_model_trainable_set")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus ModelTrainableSet(ModelHandle model, int unitKinds);

@@ -52,6 +52,9 @@ struct Kernels {
                             const float* inverse_rms);
   // y = (x - mean) / √(var + eps) · w + b a row.
   void (*layer_norm_forward)(View y, View x, View weight, View bias, float eps);
+  // dx += …, dweight and dbias [1, cols] += … unless null; statistics [2, rows] is scratch.
+  void (*layer_norm_backward)(View dx, View dweight, View dbias, View dy, View x, View weight,
+                              float eps, View statistics);
   // Rotates pairs (i, i + head_dim/2) of each head in place by position · frequencies[i]
   // (frequencies [head_dim/2], a host array); inverse for backward.
   void (*rope)(View x, const int32_t* positions, const float* frequencies, int32_t heads,

@@ -280,8 +280,7 @@ LLV_API llv_status llv_model_parameter_read(llv_model* model, const char* name, 
 LLV_API llv_status llv_model_parameter_fill(llv_model* model, const char* name, int32_t fill,
                                             double a, double b, int64_t seed);
 
-/** Chooses what trains: a mask of llv_unit_kind. LLV_STATE while a trainer exists, LLV_UNSUPPORTED
- * for the tower. */
+/** Chooses what trains: a mask of llv_unit_kind. LLV_STATE while a trainer exists. */
 LLV_API llv_status llv_model_trainable_set(llv_model* model, int32_t unit_kinds);
 
 /** A LoRA adapter (Hu et al. 2021) with PEFT's arithmetic: y = x·Wᵀ + s·(drop(x)·Aᵀ)·Bᵀ. */

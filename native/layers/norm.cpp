@@ -15,4 +15,12 @@ void layer_norm_forward(Context context, View y, View x, const LayerNorm& weight
   context.kernels.layer_norm_forward(y, x, weights.weight, weights.bias, static_cast<float>(eps));
 }
 
+void layer_norm_backward(Context context, View dx, const LayerNorm& gradients, View dy, View x,
+                         const LayerNorm& weights, double eps) {
+  const Scratch scratch(context.arena);
+  const View statistics = context.arena.take(2, x.rows);
+  context.kernels.layer_norm_backward(dx, gradients.weight, gradients.bias, dy, x, weights.weight,
+                                      static_cast<float>(eps), statistics);
+}
+
 }  // namespace llavasharp::layers

@@ -1,4 +1,4 @@
-// Normalisations: RMSNorm of the decoder, with its backward, and LayerNorm of the vision tower.
+// Normalisations, forward and backward: RMSNorm of the decoder and LayerNorm of the vision tower.
 #pragma once
 
 #include "layers/context.h"
@@ -18,7 +18,11 @@ struct LayerNorm {
   View bias;    // [1, width]
 };
 
-// y = (x - mean) / √(var + eps) · w + b a row. Forward only: the tower is frozen.
+// y = (x - mean) / √(var + eps) · w + b a row.
 void layer_norm_forward(Context context, View y, View x, const LayerNorm& weights, double eps);
+
+// dx += …; gradients += … unless empty. Statistics are made again from x.
+void layer_norm_backward(Context context, View dx, const LayerNorm& gradients, View dy, View x,
+                         const LayerNorm& weights, double eps);
 
 }  // namespace llavasharp::layers

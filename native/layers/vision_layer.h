@@ -1,5 +1,5 @@
 // A layer of CLIP's vision tower: x += attend(layer_norm1(x)); x += mlp(layer_norm2(x)).
-// Forward only: the tower is frozen. Its backward belongs here, beside its forward.
+// Backward makes again what it reads from the layer's input: a tower is rarely trained.
 #pragma once
 
 #include "layers/context.h"
@@ -35,5 +35,10 @@ struct ImagePacking {
 // x [rows, Dv], in place.
 void vision_layer_forward(Context context, const VisionLayerConfig& config,
                           const VisionLayerWeights& weights, const ImagePacking& packing, View x);
+
+// dx [rows, Dv], in place, from the layer's input x; gradients += ….
+void vision_layer_backward(Context context, const VisionLayerConfig& config,
+                           const VisionLayerWeights& weights, const VisionLayerWeights& gradients,
+                           const ImagePacking& packing, View dx, View x);
 
 }  // namespace llavasharp::layers

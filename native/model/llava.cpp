@@ -156,9 +156,6 @@ void Llava::set_trainable(int32_t unit_kinds) {
     fail(LLV_INVALID, "the unit kinds are 0x%x: only bits of 0x%x exist",
          static_cast<unsigned>(unit_kinds), static_cast<unsigned>(kAllUnits));
   }
-  if ((unit_kinds & LLV_UNIT_VISION) != 0) {
-    fail(LLV_UNSUPPORTED, "the vision tower cannot train: this build has no backward for it");
-  }
   trainable_ = unit_kinds;
 }
 

@@ -57,7 +57,7 @@ class Llava {
   // Throws LLV_STATE where a unit's weights lie in shards.
   void check_whole() const;
 
-  // A mask of llv_unit_kind. The tower cannot train.
+  // A mask of llv_unit_kind.
   void set_trainable(int32_t unit_kinds);
   [[nodiscard]] bool trains(int32_t unit_kind) const { return (trainable_ & unit_kind) != 0; }
 

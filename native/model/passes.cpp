@@ -176,11 +176,13 @@ namespace {
 
 // What a backward pass has to reach, so that nothing is computed for nothing.
 struct Reach {
+  bool tower;
   bool projector;
   bool embed;
   bool newline;
   bool layers;
-  [[nodiscard]] bool inputs() const { return projector || embed || newline; }
+  [[nodiscard]] bool images() const { return tower || projector; }
+  [[nodiscard]] bool inputs() const { return images() || embed || newline; }
   [[nodiscard]] Keep keep() const {
     return layers || inputs() ? Keep::kForBackward : Keep::kNothing;
   }
@@ -189,7 +191,8 @@ struct Reach {
 Reach reach_of(const Llava& model, const Batch& batch) {
   const bool image_rows =
       std::ranges::any_of(batch.image_slots, [](int32_t slot) { return slot >= 0; });
-  return {.projector =
+  return {.tower = model.trains(LLV_UNIT_VISION) && image_rows,
+          .projector =
               model.trains(LLV_UNIT_PROJECTOR) && image_rows && !model.weights().projector.empty(),
           .embed = model.trains(LLV_UNIT_EMBED),
           .newline = model.trains(LLV_UNIT_NEWLINE) &&
@@ -226,9 +229,10 @@ void reach(const Llava& model, const GradientOptions& options, Pass pass, int32_
   }
 }
 
-// From the gradient of the decoder's inputs to the embedding and the projector.
+// From the gradient of the decoder's inputs to the embedding, the projector and the tower.
 void backward_inputs(Llava& model, const Inputs& inputs, const Weights& gradients,
-                     const Reach& reached, const GradientOptions& options, View dx) {
+                     const Reach& reached, const GradientOptions& options, View dx,
+                     std::span<const float> pixels) {
   const Context context = model.engine().context();
   if (reached.embed) {
     reach(model, options, Pass::kBackward, LLV_UNIT_EMBED);
@@ -238,13 +242,27 @@ void backward_inputs(Llava& model, const Inputs& inputs, const Weights& gradient
     reach(model, options, Pass::kBackward, LLV_UNIT_NEWLINE);
     layers::embedding_backward(context, gradients.newline, dx, inputs.images.newlines);
   }
-  if (reached.projector) {
-    reach(model, options, Pass::kBackward, LLV_UNIT_PROJECTOR);
-    const Scratch scratch(context.arena);
-    const View dfeatures = context.arena.take(inputs.images.count, dx.cols);  // [F, D]
-    layers::splice_backward(context, dfeatures, dx, inputs.images.slots);
+  if (!reached.images()) {
+    return;
+  }
+  const Scratch scratch(context.arena);
+  const int64_t count = inputs.images.count;
+  const int64_t tower = reached.tower ? model.config().get().vision_hidden : 0;
+  const View dfeatures = context.arena.take(tower > 0 ? count : 0, tower);  // [F, Dv]
+  {
+    if (reached.projector) {
+      reach(model, options, Pass::kBackward, LLV_UNIT_PROJECTOR);
+    }
+    const Scratch projected(context.arena);
+    const View dprojected = context.arena.take(count, dx.cols);  // [F, D]
+    layers::splice_backward(context, dprojected, dx, inputs.images.slots);
     projector_backward(context, model.weights().projector, gradients.projector, dfeatures,
-                       inputs.projector);
+                       dprojected, inputs.projector);
+  }
+  if (reached.tower) {
+    reach(model, options, Pass::kBackward, LLV_UNIT_VISION);
+    vision_backward(context, model.config(), model.weights().vision, gradients.vision, dfeatures,
+                    pixels, inputs.images.rows);
   }
 }
 
@@ -272,7 +290,7 @@ Loss run_part(Llava& model, const Batch& batch, const Weights& gradients,
   const View dhidden = context.arena.take(rows, width);                          // [R, D]
   const View dx = backward ? context.arena.take(batch.count(), width) : View{};  // [T, D]
   reach(model, options, Pass::kForward, LLV_UNIT_EMBED);
-  const Inputs inputs = make_inputs(model, batch, reached.projector);
+  const Inputs inputs = make_inputs(model, batch, reached.images());
   const std::span<DecoderLayerSaved> saved =
       context.arena.take_objects<DecoderLayerSaved>(backward ? model.config().get().layers : 0);
   decoder_forward(context, model.config(), model.weights().layers, run, hidden, inputs.x, saved);
@@ -283,7 +301,7 @@ Loss run_part(Llava& model, const Batch& batch, const Weights& gradients,
   if (backward) {
     decoder_backward(context, model.config(), model.weights().layers, gradients.layers, run, dx,
                      dhidden, saved);
-    backward_inputs(model, inputs, gradients, reached, options, dx);
+    backward_inputs(model, inputs, gradients, reached, options, dx, batch.pixels);
   }
   return {.sum = sum, .tokens = rows};
 }
@@ -292,8 +310,8 @@ int64_t tokens_at_once(const Llava& model, const Batch& batch, const GradientOpt
   if (options.tokens_at_once > 0) {
     return options.tokens_at_once;
   }
-  const bool products =
-      model.trains(LLV_UNIT_LAYER) || model.trains(LLV_UNIT_LORA) || model.trains(LLV_UNIT_HEAD);
+  const bool products = model.trains(LLV_UNIT_LAYER) || model.trains(LLV_UNIT_LORA) ||
+                        model.trains(LLV_UNIT_HEAD) || model.trains(LLV_UNIT_VISION);
   return products ? batch.count() : kFrozenTokens;
 }
 

@@ -45,9 +45,11 @@ class Walk {
         rank_(work.lora_rank),
         image_rows_(work.images * config.image_rows()) {
     const auto trains = [&](int32_t kind) { return (work.units & kind) != 0; };
+    tower_ = trains(LLV_UNIT_VISION) && image_rows_ > 0;
     projector_ = trains(LLV_UNIT_PROJECTOR) && image_rows_ > 0 && config.projector_linears() > 0;
+    images_ = tower_ || projector_;
     weights_ = trains(LLV_UNIT_LAYER) || trains(LLV_UNIT_LORA);
-    backward_ = weights_ || projector_ || trains(LLV_UNIT_EMBED) ||
+    backward_ = weights_ || images_ || trains(LLV_UNIT_EMBED) ||
                 (trains(LLV_UNIT_NEWLINE) && c_.image_newline != 0 && image_rows_ > 0);
     head_gradient_ = backward_ || trains(LLV_UNIT_HEAD);
   }
@@ -74,8 +76,8 @@ class Walk {
       backward(i);
       tape_.rewind(begins[static_cast<size_t>(i)]);
     }
-    if (projector_) {
-      projector_backward();
+    if (images_) {
+      images_backward();
     }
     return tape_.high();
   }
@@ -120,17 +122,17 @@ class Walk {
     tape_.take(image_rows_, c_.vision_hidden);  // features
     scratch([&] { tower(); });
     const int64_t linears = config_.projector_linears();
-    if (projector_) {
+    if (images_) {
       tape_.take_bytes(linears * static_cast<int64_t>(sizeof(View)));
       tape_.take_bytes(linears * static_cast<int64_t>(sizeof(View)));
     }
     for (int64_t i = 0; i < linears; ++i) {
       tape_.take(image_rows_, c_.hidden);
-      if (projector_ && i + 1 < linears) {
+      if (images_ && i + 1 < linears) {
         tape_.take(image_rows_, c_.hidden);  // Before GELU.
       }
     }
-    if (!projector_) {
+    if (!images_) {
       tape_.rewind(mark);
     }
   }
@@ -138,22 +140,64 @@ class Walk {
     const int64_t sequence = 1 + config_.patches();
     const int64_t images = std::min(work_.images, vision_chunk_images(config_));
     const int64_t n = images * sequence;
-    const int64_t width = c_.vision_hidden;
-    tape_.take(n, width);
-    scratch([&] {
-      tape_.take(images * config_.patches(), int64_t{3} * c_.patch_size * c_.patch_size);
-      tape_.take(images * config_.patches(), width);
-      ints({images * config_.patches()});
-    });
+    ints({images * config_.image_rows()});
+    tape_.take(n, c_.vision_hidden);
+    place(images);
     ints({images + 1, images});
     if (config_.vision_layers_run() > 0) {
+      tower_layer(n);
+    }
+  }
+  void place(int64_t images) {
+    scratch([&] {
+      tape_.take(images * config_.patches(), int64_t{3} * c_.patch_size * c_.patch_size);
+      tape_.take(images * config_.patches(), c_.vision_hidden);
+      ints({images * config_.patches()});
+    });
+  }
+  void tower_layer(int64_t n) {
+    scratch([&] {
+      tape_.take(n, c_.vision_hidden);
+      tape_.take(n, int64_t{3} * c_.vision_hidden);
+      tape_.take(n, c_.vision_intermediate);
+    });
+  }
+  void tower_layer_backward(int64_t n) {
+    const int64_t width = c_.vision_hidden;
+    scratch([&] {
+      tape_.take(n, width);
+      tape_.take(n, 3 * width);
+      tape_.take(n, width);
+      tape_.take(n, c_.vision_heads);
+      tape_.take(n, width);
       scratch([&] {
         tape_.take(n, width);
-        tape_.take(n, 3 * width);
         tape_.take(n, c_.vision_intermediate);
+        tape_.take(n, c_.vision_intermediate);
+        tape_.take(2, n);
       });
-    }
+      tape_.take(n, 3 * width);
+      tape_.take(2, n);
+    });
+  }
+  void tower_backward() {
+    const int64_t images = std::min(work_.images, vision_chunk_images(config_));
+    const int64_t n = images * (1 + config_.patches());
+    const int64_t layers = config_.vision_layers_run();
     ints({images * config_.image_rows()});
+    tape_.take(n, c_.vision_hidden);
+    tape_.take(n, c_.vision_hidden);
+    tape_.take(std::max<int64_t>(layers, 1) * n, c_.vision_hidden);
+    place(images);
+    ints({images + 1, images});
+    if (layers > 1) {
+      tower_layer(n);
+    }
+    if (layers > 0) {
+      tower_layer_backward(n);
+    }
+    scratch([&] { tape_.take(2, n); });
+    place(images);
   }
 
   void normed(int64_t n, bool selected) {
@@ -262,10 +306,16 @@ class Walk {
       }
     });
   }
-  void projector_backward() {
-    tape_.take(image_rows_, c_.hidden);
-    for (int32_t i = 1; i < config_.projector_linears(); ++i) {
+  void images_backward() {
+    tape_.take(tower_ ? image_rows_ : 0, c_.vision_hidden);
+    scratch([&] {
       tape_.take(image_rows_, c_.hidden);
+      for (int32_t i = 1; i < config_.projector_linears(); ++i) {
+        tape_.take(image_rows_, c_.hidden);
+      }
+    });
+    if (tower_) {
+      tower_backward();
     }
   }
 
@@ -274,7 +324,9 @@ class Walk {
   const Workload& work_;
   int64_t rank_;
   int64_t image_rows_;
-  bool projector_ = false;  // Reached by backward.
+  bool tower_ = false;  // Reached by backward, as the next.
+  bool projector_ = false;
+  bool images_ = false;  // One of them.
   bool weights_ = false;
   bool backward_ = false;
   bool head_gradient_ = false;

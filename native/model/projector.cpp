@@ -35,7 +35,7 @@ View projector_forward(layers::Context context, std::span<const layers::Linear> 
 }
 
 void projector_backward(layers::Context context, std::span<const layers::Linear> weights,
-                        std::span<const layers::Linear> gradients, View dy,
+                        std::span<const layers::Linear> gradients, View dfeatures, View dy,
                         const ProjectorSaved& saved) {
   const layers::Scratch scratch(context.arena);
   for (size_t i = weights.size(); i-- > 0;) {
@@ -46,7 +46,13 @@ void projector_backward(layers::Context context, std::span<const layers::Linear>
       context.kernels.activation_backward(dx, dx, saved.preactivations[i - 1],
                                           backend::Activation::kGelu);
       dy = dx;
+    } else if (!dfeatures.empty()) {
+      layers::linear_backward_input(dfeatures, dy, weights[i].weight);
+      return;
     }
+  }
+  if (!dfeatures.empty()) {  // identity
+    context.kernels.copy(dfeatures, dy);
   }
 }
 

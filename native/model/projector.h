@@ -22,10 +22,10 @@ struct ProjectorSaved {
                                      std::span<const layers::Linear> weights, View features,
                                      ProjectorSaved* saved);
 
-// Accumulates weight gradients from dy [F, D], which it overwrites. The tower is frozen, so the
-// features' own gradient is not made.
+// Accumulates weight gradients from dy [F, D], which it overwrites, where they are not empty.
+// dfeatures [F, Dv] is made unless empty: a frozen tower needs none.
 void projector_backward(layers::Context context, std::span<const layers::Linear> weights,
-                        std::span<const layers::Linear> gradients, View dy,
+                        std::span<const layers::Linear> gradients, View dfeatures, View dy,
                         const ProjectorSaved& saved);
 
 }  // namespace llavasharp::model

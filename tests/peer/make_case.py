@@ -94,11 +94,18 @@ class Batch:
         return out.logits, torch.nn.functional.cross_entropy(logits, self.labels[:, 1:].flatten(), ignore_index=-100)
 
 
+def gradient_of(name, parameter):
+    """Zeros for what is not run (the tower past the selected layer) and for the tower's key biases, which softmax does not see: what
+    is left of them is rounding."""
+    unseen = "vision_tower" in name and name.endswith("k_proj.bias")
+    return torch.zeros_like(parameter) if parameter.grad is None or unseen else parameter.grad.clone()
+
+
 def train(model, batch, stage, steps, expected):
     """AdamW steps on one batch; records gradients of the first, parameters after the last."""
     trained = []
     for name, parameter in model.named_parameters():
-        on = "multi_modal_projector" in name or (stage == "full" and "vision_tower" not in name)
+        on = "multi_modal_projector" in name or (stage == "full" and "vision_tower" not in name) or stage == "tower"
         parameter.requires_grad_(on)
         parameter.grad = None
         if on:
@@ -112,7 +119,7 @@ def train(model, batch, stage, steps, expected):
         loss.backward()
         losses.append(loss.item())
         if step == 0:
-            expected.update({f"grad/{stage}/{name}": p.grad.clone() for name, p in trained})
+            expected.update({f"grad/{stage}/{name}": gradient_of(name, p) for name, p in trained})
         norms.append(torch.nn.utils.clip_grad_norm_([p for _, p in trained], 1.0).item())
         optimizer.step()
     expected.update({f"after/{stage}/{name}": p.detach().clone() for name, p in trained})
@@ -177,6 +184,7 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tower", action="store_true", help="a stage more, which trains the vision tower too")
     arguments = parser.parse_args()
     folder, out = arguments.folder, arguments.out
     torch.manual_seed(arguments.seed)
@@ -221,7 +229,7 @@ def main():
         result["loss"] = loss.item()
         result["greedy"] = greedy(model, rows[0], batch.pixels[:1], {key: value[:1] for key, value in batch.more.items()})
     start = {name: value.clone() for name, value in model.state_dict().items()}
-    for stage in ("pretrain", "full"):
+    for stage in ("pretrain", "full") + (("tower",) if arguments.tower else ()):
         model.load_state_dict(start)
         result["losses"][stage], result["grad_norm"][stage] = train(model, batch, stage, arguments.steps, expected)
     save_file({name: value.detach().contiguous().float() for name, value in expected.items()}, f"{out}/expected.safetensors")

@@ -15,6 +15,7 @@ internal sealed class ParityTraining(
         var trained = stage switch
         {
             "pretrain" => UnitKinds.Projector,
+            "tower" => UnitKinds.Vision | UnitKinds.Projector | UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head | UnitKinds.Newline,
             "full" => UnitKinds.Projector | UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head | UnitKinds.Newline,
             _ => throw new UserErrorException($"{parity.Folder}: stage '{stage}' is not known; pretrain and full are"),
         };

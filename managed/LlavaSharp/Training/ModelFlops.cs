@@ -10,7 +10,7 @@ namespace LlavaSharp.Training;
 /// <param name="trained">What trains: a product's backward is one more of its size for its input, and one for its weight.</param>
 internal sealed class ModelFlops(ModelConfig config, UnitKinds trained)
 {
-    private const UnitKinds BelowDecoder = UnitKinds.Projector | UnitKinds.Embed;
+    private const UnitKinds BelowDecoder = UnitKinds.Vision | UnitKinds.Projector | UnitKinds.Embed;
 
     // Passes over the decoder's products: forward; backward to its inputs, which adapters and what lies below need; to its weights.
     private int DecoderPasses =>
@@ -47,8 +47,10 @@ internal sealed class ModelFlops(ModelConfig config, UnitKinds trained)
         var layers = config.VisionFeatureLayer < 0 ? config.VisionLayers + 1 + config.VisionFeatureLayer : config.VisionFeatureLayer;
         var first = config.Projector == ProjectorKind.Identity ? 0 : width * config.Hidden;
         var deeper = config.Projector == ProjectorKind.Mlp ? (config.ProjectorDepth - 1) * (double)config.Hidden * config.Hidden : 0;
-        var passes = trained.HasFlag(UnitKinds.Projector) ? 2 : 1;
+        var passes = trained.HasFlag(UnitKinds.Projector) || trained.HasFlag(UnitKinds.Vision) ? 2 : 1;
         var projector = 2 * config.ImageRows * ((first * passes) + (deeper * (passes == 2 ? 3 : 1)));
-        return images * ((2 * patches * width * 3 * config.PatchSize * config.PatchSize) + (layers * layer) + projector);
+        // A trained tower runs forward once more, then its layers' products twice.
+        var tower = trained.HasFlag(UnitKinds.Vision) ? 4 : 1;
+        return images * ((tower * 2 * patches * width * 3 * config.PatchSize * config.PatchSize) + (tower * layers * layer) + projector);
     }
 }

@@ -40,6 +40,9 @@ public sealed record TrainOptions
     /// <summary>Freeze the decoder and its embeddings.</summary>
     public bool FreezeBackbone { get; init; }
 
+    /// <summary>Train the vision tower, too.</summary>
+    public bool UnfreezeMmVisionTower { get; init; }
+
     /// <summary>Train adapters instead of the language model.</summary>
     public bool LoraEnable { get; init; }
 
@@ -73,7 +76,7 @@ public sealed record TrainOptions
     /// <summary>How tiles are laid out: "flat", "spatial" or "spatial_unpad"; null keeps what a checkpoint says, else flat.</summary>
     public string? MmPatchMergeType { get; init; }
 
-    /// <summary>Whether images stand between <c>&lt;im_start&gt;</c> and <c>&lt;im_end&gt;</c>; null keeps what a checkpoint says.</summary>
+    /// <summary>Whether images stand between <c>&lt;im_start&gt;</c> and <c>&lt;im_end&gt;</c>; null: as a checkpoint says.</summary>
     public bool? MmUseImStartEnd { get; init; }
 
     /// <summary>Whether the vocabulary gets <c>&lt;im_patch&gt;</c>; null keeps what a LLaVA checkpoint says.</summary>
@@ -102,6 +105,9 @@ public sealed record TrainOptions
 
     /// <summary>The projector's own base learning rate; null shares <see cref="LearningRate"/>.</summary>
     public double? MmProjectorLr { get; init; }
+
+    /// <summary>The vision tower's own base learning rate; null shares <see cref="LearningRate"/>.</summary>
+    public double? MmVisionTowerLr { get; init; }
 
     /// <summary>Decoupled weight decay of everything but biases and norms.</summary>
     public double WeightDecay { get; init; }

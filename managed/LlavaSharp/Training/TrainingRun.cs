@@ -53,6 +53,12 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
     {
         if (options.TuneMmMlpAdapter)
         {
+            if (options.UnfreezeMmVisionTower)
+            {
+                throw new UserErrorException("--tune_mm_mlp_adapter and --unfreeze_mm_vision_tower together: stage 1 keeps the projector alone, and "
+                    + "the tower would be lost; give one");
+            }
+
             return options.FreezeMmMlpAdapter
                 ? throw new UserErrorException("--tune_mm_mlp_adapter and --freeze_mm_mlp_adapter together leave nothing to train; give one")
                 : UnitKinds.Projector | (options.MmUseImStartEnd == true ? UnitKinds.Embed : UnitKinds.None);
@@ -63,6 +69,7 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
             : UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head;
         // image_newline is no part of the projector: stage 1 leaves it, all else trains it.
         language |= options.ImageAspectRatio == "anyres" ? UnitKinds.Newline : UnitKinds.None;
+        language |= options.UnfreezeMmVisionTower ? UnitKinds.Vision : UnitKinds.None;
         return options.FreezeMmMlpAdapter ? language : language | UnitKinds.Projector;
     }
 

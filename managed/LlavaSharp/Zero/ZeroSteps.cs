@@ -28,8 +28,8 @@ internal sealed class ZeroSteps
             [.. units.Where(u => u.Host == u.Index && u.Elements > 0).OrderBy(u => u.Kind == UnitKinds.Newline ? 1 : u.Index)];
         _uses.AddRange(chain.Select(u => (u, ZeroOp.Forward)));
 
-        // Backward: head, layers, embedding, projector; no further down than to the lowest block that trains.
-        ZeroUnit[] back = [.. chain.Where(u => u.Kind != UnitKinds.Vision).Reverse()];
+        // Backward: head, layers, embedding, projector, a tower that trains; no further down than to the lowest block that trains.
+        ZeroUnit[] back = [.. chain.Where(u => u.Kind != UnitKinds.Vision || u.Trainable).Reverse()];
         var reach = Array.FindLastIndex(back, u => _blocks[u.Index].Any(b => b.Trainable));
         _uses.AddRange(back[..(reach + 1)].Select(u => (u, ZeroOp.Backward)));
     }

@@ -13,6 +13,8 @@ void rms_norm_forward(View y, View x, View weight, float eps, float* inverse_rms
 void rms_norm_backward(View dx, bool accumulate_dx, View dweight, View dy, View x, View weight,
                        const float* inverse_rms);
 void layer_norm_forward(View y, View x, View weight, View bias, float eps);
+void layer_norm_backward(View dx, View dweight, View dbias, View dy, View x, View weight, float eps,
+                         View statistics);
 // rope.cpp
 void rope(View x, const int32_t* positions, const float* frequencies, int32_t heads,
           int32_t head_dim, bool inverse);

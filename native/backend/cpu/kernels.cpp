@@ -11,6 +11,7 @@ const Kernels& cpu_kernels() {
       .rms_norm_forward = cpu::rms_norm_forward,
       .rms_norm_backward = cpu::rms_norm_backward,
       .layer_norm_forward = cpu::layer_norm_forward,
+      .layer_norm_backward = cpu::layer_norm_backward,
       .rope = cpu::rope,
       .attention_forward = cpu::attention_forward,
       .attention_backward = cpu::attention_backward,

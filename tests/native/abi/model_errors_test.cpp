@@ -155,8 +155,6 @@ TEST_F(ModelErrors, ParametersAreChecked) {
                  LLV_INVALID, "the deviation is -1: must not be negative");
   expect_failure(llv_model_parameter_fill(model_.get(), "head.weight", LLV_FILL_UNIFORM, 2, 1, 0),
                  LLV_INVALID, "the range 2 to 1 is empty");
-  expect_failure(llv_model_trainable_set(model_.get(), LLV_UNIT_VISION), LLV_UNSUPPORTED,
-                 "the vision tower cannot train: this build has no backward for it");
   expect_failure(llv_model_trainable_set(model_.get(), 128), LLV_INVALID,
                  "the unit kinds are 0x80: only bits of 0x7f exist");
   expect_failure(llv_model_parameter_count(nullptr, nullptr), LLV_INVALID, "model is null");

@@ -1,4 +1,6 @@
 // RMSNorm and LayerNorm against their definitions in double; gradients also against differences.
+#include <array>
+
 #include "backend/testing.h"
 #include "core/parallel.h"
 
@@ -216,6 +218,72 @@ TEST(LayerNorm, MatchesDefinition) {
     for (const Shape shape : kShapes) {
       SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.cols));
       expect_layer_norm(shape);
+    }
+  });
+}
+
+// Σ dy·y as a function of x, w and b, whose gradients layer_norm_backward adds: against central
+// differences in double of the definition.
+double layer_norm_sum(Shape shape, const Matrix& x, const Matrix& w, const Matrix& b,
+                      const Matrix& dy, const std::array<int64_t, 3>& at, double step) {
+  const auto [which, r, c] = at;
+  double sum = 0;
+  for (int64_t row = 0; row < shape.rows; ++row) {
+    const auto value = [&](int64_t i) {
+      return x(row, i) + (which == 0 && r == row && c == i ? step : 0.0);
+    };
+    double mean = 0;
+    double variance = 0;
+    for (int64_t i = 0; i < shape.cols; ++i) {
+      mean += value(i) / static_cast<double>(shape.cols);
+    }
+    for (int64_t i = 0; i < shape.cols; ++i) {
+      variance += (value(i) - mean) * (value(i) - mean) / static_cast<double>(shape.cols);
+    }
+    for (int64_t i = 0; i < shape.cols; ++i) {
+      const double weight = w(0, i) + (which == 1 && c == i ? step : 0.0);
+      const double bias = b(0, i) + (which == 2 && c == i ? step : 0.0);
+      const double scale = 1 / std::sqrt(variance + static_cast<double>(kEps));
+      sum += dy(row, i) * ((value(i) - mean) * scale * weight + bias);
+    }
+  }
+  return sum;
+}
+
+TEST(LayerNorm, BackwardMatchesDifferences) {
+  on_every_target([] {
+    for (const Shape shape : {Shape{3, 7}, Shape{5, 33}, Shape{2, 64}}) {
+      SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.cols));
+      Matrix x(shape.rows, shape.cols);
+      Matrix dy(shape.rows, shape.cols);
+      Matrix dx(shape.rows, shape.cols);
+      Matrix statistics(2, shape.rows);
+      Matrix w(1, shape.cols);
+      Matrix b(1, shape.cols);
+      Matrix dw(1, shape.cols);
+      Matrix db(1, shape.cols);
+      x.randomise(1, 3.0F);
+      w.randomise(2);
+      b.randomise(3);
+      dy.randomise(4);
+      for (Matrix* gradient : {&dx, &dw, &db}) {
+        cpu_kernels().fill(gradient->view(), 0.25F);  // What is there already is added to.
+      }
+      cpu_kernels().layer_norm_backward(dx.view(), dw.view(), db.view(), dy.view(), x.view(),
+                                        w.view(), kEps, statistics.view());
+      const auto slope = [&](int64_t which, int64_t row, int64_t col) {
+        const auto sum = [&](double step) {
+          return layer_norm_sum(shape, x, w, b, dy, {which, row, col}, step);
+        };
+        return 0.25 + (sum(1e-5) - sum(-1e-5)) / 2e-5;
+      };
+      for (int64_t col = 0; col < shape.cols; ++col) {
+        for (int64_t row = 0; row < shape.rows; ++row) {
+          EXPECT_NEAR(dx(row, col), slope(0, row, col), 2e-5);
+        }
+        EXPECT_NEAR(dw(0, col), slope(1, 0, col), 2e-5);
+        EXPECT_NEAR(db(0, col), slope(2, 0, col), 2e-5);
+      }
     }
   });
 }

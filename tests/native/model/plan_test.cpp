@@ -129,6 +129,12 @@ INSTANTIATE_TEST_SUITE_P(
                             [](llv_model_config& c) { c.projector_depth = 3; }},
                     Variant{"linear_projector", kAllButTower, 0, 0,
                             [](llv_model_config& c) { c.projector = LLV_PROJECTOR_LINEAR; }},
+                    Variant{"tower_alone", LLV_UNIT_VISION, 0, 0,
+                            [](llv_model_config& c) {
+                              c.image_size = 112;
+                              c.vision_feature_layer = -1;
+                            }},
+                    Variant{"everything", kAllButTower | LLV_UNIT_VISION, 0, 1, keep},
                     Variant{"newline_alone", LLV_UNIT_NEWLINE, 0, 0,
                             [](llv_model_config& c) { c.image_newline = 1; }},
                     Variant{"large_images", LLV_UNIT_PROJECTOR, 0, 0,
