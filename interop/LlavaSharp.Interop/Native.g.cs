@@ -265,7 +265,7 @@ public enum FaultKind
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "92715acb79a54777e4722dec9785519d0fc3f1b7078d77350656e9c080363c04";
+    public const string HeaderHash = "d1dd1a32d55f6444d8070499a990c7f5f1494736b38fc0eac6fd25c531ea88d3";
 
     public const int AbiVersion = 1;
 
@@ -1355,11 +1355,12 @@ internal static unsafe partial class Native
 
     /// <summary>Makes a trainer that follows a plan together with the communicator's other ranks. Stage 1 shards
     /// optimizer state, 2 gradients too, 3 the weights of embedding, layers, head and adapters as well: those are
-    /// then read and written with llv_trainer_shard_*. LLV_INVALID: the plan has a fault; the message has the
-    /// index of the step. Under sharding: - llv_trainer_accumulate: a loss that is not finite is no error;
-    /// llv_trainer_step tells every rank (LLV_NUMERIC). - llv_trainer_step takes exactly `accumulation`
-    /// micro-batches. Its norm is that of all ranks. - Every rank makes the same calls. LLV_COMM ends the job: no
-    /// call works after it.</summary>
+    /// then read with llv_trainer_shard_read, and a whole parameter that is written or filled leaves its share
+    /// with this rank: a model that is loaded after this call is never held whole. LLV_INVALID: the plan has a
+    /// fault; the message has the index of the step. Under sharding: - llv_trainer_accumulate: a loss that is not
+    /// finite is no error; llv_trainer_step tells every rank (LLV_NUMERIC). - llv_trainer_step takes exactly
+    /// `accumulation` micro-batches. Its norm is that of all ranks. - Every rank makes the same calls. LLV_COMM
+    /// ends the job: no call works after it.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_trainer_create_sharded")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus TrainerCreateSharded(

@@ -567,7 +567,9 @@ LLV_API llv_status llv_zero_options_init(llv_zero_options* out_options);
 
 /** Makes a trainer that follows a plan together with the communicator's other ranks. Stage 1 shards
  * optimizer state, 2 gradients too, 3 the weights of embedding, layers, head and adapters as well:
- * those are then read and written with llv_trainer_shard_*. LLV_INVALID: the plan has a fault; the
+ * those are then read with llv_trainer_shard_read, and a whole parameter that is written or filled
+ * leaves its share with this rank: a model that is loaded after this call is never held whole.
+ * LLV_INVALID: the plan has a fault; the
  * message has the index of the step. Under sharding:
  *  - llv_trainer_accumulate: a loss that is not finite is no error; llv_trainer_step tells every
  *    rank (LLV_NUMERIC).

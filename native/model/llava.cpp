@@ -80,6 +80,7 @@ void Llava::bind() {
   for (const core::Buffer& buffer : units_) {
     addresses_.push_back(buffer.data());
   }
+  parts_.resize(addresses_.size());
   weights_ = bind_weights(table_, addresses_);
 }
 
@@ -109,7 +110,7 @@ std::span<float> Llava::values(std::string_view name) {
 std::span<float> Llava::values(const Parameter& parameter) {
   float* unit = addresses_[static_cast<size_t>(parameter.unit)];
   if (unit == nullptr) {
-    fail(LLV_STATE, "'%s' lies in the ranks' shards: use llv_trainer_shard_read and _write",
+    fail(LLV_STATE, "'%s' lies in the ranks' shards: use llv_trainer_shard_read",
          parameter.name.c_str());
   }
   return {unit + parameter.offset, static_cast<size_t>(parameter.count)};
@@ -128,7 +129,27 @@ void Llava::write(std::string_view name, core::DType dtype, std::span<const int6
          static_cast<long long>(expected), bytes.size());
   }
   check_writable(parameter);
+  if (in_part(parameter)) {
+    write_part(parameter, dtype, bytes.data());
+    return;
+  }
   engine_.kernels().convert(values(parameter).data(), bytes.data(), dtype, parameter.count);
+}
+
+bool Llava::in_part(const Parameter& parameter) const {
+  const auto unit = static_cast<size_t>(parameter.unit);
+  return addresses_[unit] == nullptr && parts_[unit].kept;
+}
+
+void Llava::write_part(const Parameter& parameter, core::DType dtype, const std::byte* bytes) {
+  const Part& part = parts_[static_cast<size_t>(parameter.unit)];
+  const int64_t begin = std::max(parameter.offset, part.begin);
+  const int64_t end = std::min(parameter.offset + parameter.count, part.begin + part.count);
+  if (begin < end) {
+    engine_.kernels().convert(part.data + (begin - part.begin),
+                              bytes + (begin - parameter.offset) * bytes_of(dtype), dtype,
+                              end - begin);
+  }
 }
 
 void Llava::read(std::string_view name, std::span<float> out) {
@@ -141,13 +162,22 @@ void Llava::fill(std::string_view name, int32_t fill, double a, double b, int64_
   const Parameter& parameter = table_.find(name);
   check_fill(fill, a, b);
   check_writable(parameter);
-  const std::span<float> out = values(parameter);
+  core::Buffer whole;  // A part is cut out of what is drawn.
+  if (in_part(parameter)) {
+    whole = core::Buffer(engine_.ledger(), core::Purpose::kWorkspace, parameter.count);
+  }
+  const std::span<float> out = whole.floats() > 0
+                                   ? std::span(whole.data(), static_cast<size_t>(whole.floats()))
+                                   : values(parameter);
   if (fill == LLV_FILL_CONSTANT) {
     engine_.kernels().fill(core::dense(out.data(), 1, parameter.count), static_cast<float>(a));
   } else if (fill == LLV_FILL_NORMAL) {
     fill_normal(out, stream_key(seed, name), a, b);
   } else {
     fill_uniform(out, stream_key(seed, name), a, b);
+  }
+  if (whole.floats() > 0) {
+    write_part(parameter, core::DType::kFloat32, std::as_bytes(out).data());
   }
 }
 

@@ -51,6 +51,14 @@ class Llava {
   // weights that lie in shards, or in buffers that come and go. Null ends a loan.
   [[nodiscard]] core::Buffer take_unit(int32_t unit);
   void lend_unit(int32_t unit, float* floats);
+  // Where the part of a taken unit is that this process keeps: write() and fill() put their values'
+  // share there. No floats: nowhere any more.
+  struct Part {
+    float* data = nullptr;
+    int64_t begin = 0, count = 0;  // Floats of the unit.
+    bool kept = false;
+  };
+  void keep_part(int32_t unit, const Part& part) { parts_[static_cast<size_t>(unit)] = part; }
   [[nodiscard]] float* unit_data(int32_t unit) const {
     return addresses_[static_cast<size_t>(unit)];
   }
@@ -65,11 +73,15 @@ class Llava {
   void bind();
   void add_lora_products(double sign);
   void check_writable(const Parameter& parameter) const;
+  // Whether the parameter's values belong to a part that is kept.
+  [[nodiscard]] bool in_part(const Parameter& parameter) const;
+  void write_part(const Parameter& parameter, core::DType dtype, const std::byte* bytes);
   Engine& engine_;
   Config config_;
   ParameterTable table_;
   std::vector<core::Buffer> units_;  // One a unit of the table; empty where taken.
   std::vector<float*> addresses_;    // Where the units' floats are; null: nowhere.
+  std::vector<Part> parts_;          // Of units that are nowhere.
   Weights weights_;
   int32_t trainable_ = 0;
   bool lora_merged_ = false;

@@ -46,6 +46,7 @@ void Llava::attach_lora(const LoraOptions& options, std::string_view weight_name
   const int32_t unit = table_.add_lora(weight_name, options);
   units_.resize(table_.units().size());
   addresses_.resize(units_.size());
+  parts_.resize(units_.size());
   core::Buffer& buffer = units_[static_cast<size_t>(unit)];
   const core::Buffer old = std::move(buffer);
   buffer = core::Buffer(engine_.ledger(), core::Purpose::kParameters,

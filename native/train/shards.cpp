@@ -69,6 +69,9 @@ void Shards::take_weights(int32_t unit, UnitShard& shard) {
   if (shard.count > 0) {
     std::copy_n(whole.data() + shard.begin, shard.count, shard.weights.data());
   }
+  model_.keep_part(
+      unit,
+      {.data = shard.weights.data(), .begin = shard.begin, .count = shard.count, .kept = true});
 }
 
 void Shards::bind(int32_t unit, float* gradient) {

@@ -77,11 +77,12 @@ Zero::Zero(model::Llava& model, const ZeroOptions& options,
   verdicts_.resize(sizeof(Verdict) * static_cast<size_t>(world_));
 }
 
-// The model must not keep weights that were lent to it.
+// The model must not keep what was lent to it.
 Zero::~Zero() {
   exchange_.reset();
   for (int32_t unit = 0; unit < shards_.count(); ++unit) {
     shards_.close_weights(unit);
+    model_.keep_part(unit, {});
   }
 }
 
