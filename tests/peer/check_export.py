@@ -2,7 +2,7 @@
 
     ./build.sh peer check_export MODEL_FOLDER [--projector mm_projector.bin]
 
-MODEL_FOLDER is a Hugging Face LLaVA folder. Every weight must be found and none left over, the processor must load and
+MODEL_FOLDER is a Hugging Face LLaVA or LLaVA-NeXT folder. Every weight must be found and none left over, the processor must load and
 agree with the model on the image token, and a picture with a question must get an answer. Prints one line a check, exits with 1
 if one fails. That the logits are equal, too, is what `make_case` and then `parity` show.
 Imports: torch, transformers, PIL, numpy (PyTorch 2.1 or newer, transformers 4.37 or newer).
@@ -43,8 +43,10 @@ class Export:
         self.processor = None
 
     def load_model(self):
-        from transformers import LlavaForConditionalGeneration
-        self.model, info = LlavaForConditionalGeneration.from_pretrained(self.folder, output_loading_info=True)
+        from transformers import AutoConfig, LlavaForConditionalGeneration, LlavaNextForConditionalGeneration
+        tiled = AutoConfig.from_pretrained(self.folder).model_type == "llava_next"
+        kind = LlavaNextForConditionalGeneration if tiled else LlavaForConditionalGeneration
+        self.model, info = kind.from_pretrained(self.folder, output_loading_info=True)
         self.model = self.model.float().eval()
         left = {kind: sorted(info[kind]) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[kind]}
         # Not read at the feature layers that LLaVA uses; some versions of transformers do not make the module.

@@ -18,7 +18,7 @@ public static class TrainingReport
         ChartSeries Curve(string label, Func<StepRecord, double> of) => new(label, x, [.. steps.Select(of)]);
         double samples = steps.Sum(s => (double)s.Samples), tokens = steps.Sum(s => (double)s.Tokens);
         var seconds = Math.Max(result.Seconds, 1e-9);
-        return new HtmlReport(name, Text($"{steps.Count} updates, {samples:0} samples, {Duration(seconds)}"))
+        var page = new HtmlReport(name, Text($"{steps.Count} updates, {samples:0} samples, {Duration(seconds)}"))
             .Tiles(
             [
                 ("first loss", Text($"{steps.Select(s => s.Loss).FirstOrDefault(double.IsFinite, double.NaN):0.000}")),
@@ -34,8 +34,14 @@ public static class TrainingReport
             .Chart("Learning rate", "update", [Curve("learning rate", s => s.LearningRate) with { IsExact = true }], fromZero: true)
             .Chart("Gradient norm", "update", [Curve("gradient norm", s => s.GradientNorm)], fromZero: true)
             .Chart("Throughput", "update", [Curve("tokens a second", s => s.TokensPerSecond)], fromZero: true)
-            .Chart("Memory", "update", [Curve("MiB", s => s.ResidentBytes / 1048576.0)], fromZero: true)
-            .EndGrid()
+            .Chart("Memory", "update", [Curve("MiB", s => s.ResidentBytes / 1048576.0)], fromZero: true);
+        if (steps.Any(s => s.SkippedSamples > 0))
+        {
+            var left = 0.0;
+            page = page.Chart("Samples left out so far", "update", [Curve("samples", s => left += s.SkippedSamples)], fromZero: true);
+        }
+
+        return page.EndGrid()
             .Heading("Settings")
             .Table(["setting", "value"], facts.Select(f => new[] { f.Name, f.Value }))
             .ToString();

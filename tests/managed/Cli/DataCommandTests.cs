@@ -102,6 +102,7 @@ public sealed class DataCommandTests : IDisposable
         Assert.Equal([1, 5, 9], bad.Select(l => l.GetProperty("index").GetInt32()));
         Assert.All(bad, l => Assert.Equal("image_missing", l.GetProperty("fault").GetString()));
         Assert.Contains("left out 3 bad samples (3 image_missing)", error, StringComparison.Ordinal);
+        Assert.Contains("Samples left out so far", File.ReadAllText(Path.Combine(_tiny["skip"], "report.html")), StringComparison.Ordinal);
     }
 
     [Fact]
