@@ -69,7 +69,7 @@ class PlanMaker {
       const std::vector<int32_t> order = compute_order();
       pass(order, LLV_ZERO_FORWARD);
       pass({order.rbegin(), order.rend()}, LLV_ZERO_BACKWARD);
-      for (const int32_t kind : {+LLV_UNIT_NEWLINE, +LLV_UNIT_PROJECTOR}) {
+      for (const int32_t kind : {+LLV_UNIT_NEWLINE, +LLV_UNIT_PROJECTOR, +LLV_UNIT_VISION}) {
         for (const int32_t unit : all([&](const Unit& u) { return u.trains && u.kind == kind; })) {
           add(LLV_ZERO_BACKWARD, unit);
           if (reduces()) {
