@@ -188,7 +188,8 @@ public sealed unsafe class Model : IDisposable
                 new ReadOnlySpan<long>(row.Shape, row.Rank).ToArray(),
                 row.Count,
                 row.Decay != 0,
-                row.Trainable != 0);
+                row.Trainable != 0,
+                row.Offset);
         }
         return table;
     }

@@ -8,5 +8,6 @@ namespace LlavaSharp.Interop;
 /// <param name="Count">Elements.</param>
 /// <param name="Decay">False for the weight of a norm and for biases: the recipe's weight-decay rule.</param>
 /// <param name="Trainable">As <see cref="Model.SetTrainable"/> left it.</param>
+/// <param name="Offset">Floats from the start of its unit, as <see cref="ShardInfo"/> counts them.</param>
 public sealed record ParameterInfo(
-    string Name, UnitKinds Kind, int Unit, long[] Shape, long Count, bool Decay, bool Trainable);
+    string Name, UnitKinds Kind, int Unit, long[] Shape, long Count, bool Decay, bool Trainable, long Offset = 0);

@@ -47,7 +47,8 @@ internal static class App
     /// <returns>The verbs.</returns>
     internal static IReadOnlyList<Verb> Verbs(Shell shell) =>
         [
-            DemoCommand.Create(shell), TrainCommand.Create(shell), GenerateCommand.Create(shell), MergeLoraCommand.Create(shell),
+            DemoCommand.Create(shell), TrainCommand.Create(shell), LaunchCommand.Create(shell), GenerateCommand.Create(shell),
+            MergeLoraCommand.Create(shell),
             ConvertCommand.Create(shell), CheckDataCommand.Create(shell), ShowSampleCommand.Create(shell), ParityCommand.Create(shell),
             PlanCommand.Create(shell), BenchCommand.Create(shell),
         ];

@@ -15,6 +15,9 @@ internal static class ExitCode
     /// <summary>A fault of this program (sysexits' EX_SOFTWARE).</summary>
     public const int Internal = 70;
 
+    /// <summary>A process of several was lost or not reached; the job can go on from its checkpoint (sysexits' EX_TEMPFAIL).</summary>
+    public const int RankLost = 75;
+
     /// <summary>Ctrl-C, as shells number it.</summary>
     public const int Cancelled = 130;
 }

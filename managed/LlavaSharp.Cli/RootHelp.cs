@@ -34,7 +34,8 @@ internal sealed class RootHelp(Shell shell, IReadOnlyList<Verb> verbs) : Synchro
 
             {string.Join('\n', lines)}
             llavasharp VERB --help explains one verb; llavasharp --version says what runs underneath.
-            Exit codes: 0 done, 1 a check failed, 2 a mistake you can put right, 70 our fault, 130 stopped.
+            Exit codes: 0 done, 1 a check failed, 2 a mistake you can put right, 70 our fault,
+            75 a process of several was lost, 130 stopped.
 
             """.ReplaceLineEndings("\n");
     }

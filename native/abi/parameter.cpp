@@ -35,7 +35,8 @@ llv_status llv_model_parameter_get(llv_model* model, int64_t index, llv_paramete
                       .trainable = inside->model.trains(row.unit_kind) ? 1 : 0,
                       .reserved = 0,
                       .shape = {},
-                      .count = row.count};
+                      .count = row.count,
+                      .offset = row.offset};
     std::ranges::copy(row.shape, out_parameter->shape);
   });
 }

@@ -224,6 +224,7 @@ typedef struct llv_parameter {
   int32_t reserved;            /**< 0. */
   int64_t shape[LLV_RANK_MAX]; /**< Row-major; 1 beyond rank. */
   int64_t count;               /**< Elements. */
+  int64_t offset;              /**< Floats from the start of its unit. */
 } llv_parameter;
 
 /** A micro-batch: B samples laid end to end as one run of T tokens, without padding.

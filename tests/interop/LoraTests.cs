@@ -25,7 +25,7 @@ public sealed class LoraTests : IDisposable
             new ParameterInfo("layer.1.self_attn.q_proj.lora_A.weight", UnitKinds.Lora, 6, [3, 20], 60, true, false),
             _model.Parameters[before]);
         Assert.Equivalent(
-            new ParameterInfo("layer.1.self_attn.q_proj.lora_B.weight", UnitKinds.Lora, 6, [24, 3], 72, true, false),
+            new ParameterInfo("layer.1.self_attn.q_proj.lora_B.weight", UnitKinds.Lora, 6, [24, 3], 72, true, false, 64),
             _model.Parameters[before + 1]);
         Assert.Equal(before + 2, _model.Parameters.Count);
         Assert.All(_model.Read("layer.1.self_attn.q_proj.lora_B.weight"), value => Assert.Equal(0f, value));

@@ -21,15 +21,15 @@ public sealed class ModelTests : IDisposable
     {
         Assert.Equal(_model.Parameters.Count, _model.Parameters.Select(parameter => parameter.Name).Distinct().Count());
         Assert.Equivalent(
-            new ParameterInfo("vision.embeddings.patch_embedding.weight", UnitKinds.Vision, 0, [12, 3, 4, 4], 576, true, false),
+            new ParameterInfo("vision.embeddings.patch_embedding.weight", UnitKinds.Vision, 0, [12, 3, 4, 4], 576, true, false, 16),
             _model.Parameter("vision.embeddings.patch_embedding.weight"));
         Assert.Equivalent(
-            new ParameterInfo("projector.2.bias", UnitKinds.Projector, 1, [20], 20, false, false),
+            new ParameterInfo("projector.2.bias", UnitKinds.Projector, 1, [20], 20, false, false, 672),
             _model.Parameter("projector.2.bias"));
         Assert.Equivalent(
             new ParameterInfo("embed.weight", UnitKinds.Embed, 2, [37, 20], 740, true, false), _model.Parameter("embed.weight"));
         Assert.Equivalent(
-            new ParameterInfo("layer.1.self_attn.k_proj.weight", UnitKinds.Layer, 4, [12, 20], 240, true, false),
+            new ParameterInfo("layer.1.self_attn.k_proj.weight", UnitKinds.Layer, 4, [12, 20], 240, true, false, 512),
             _model.Parameter("layer.1.self_attn.k_proj.weight"));
         Assert.Equivalent(
             new ParameterInfo("head.norm.weight", UnitKinds.Head, 5, [20], 20, false, false), _model.Parameter("head.norm.weight"));

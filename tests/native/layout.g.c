@@ -66,7 +66,7 @@ _Static_assert(offsetof(llv_model_config, vision_norm_eps) == 88,
 _Static_assert(offsetof(llv_model_config, norm_eps) == 96, "llv_model_config.norm_eps");
 _Static_assert(offsetof(llv_model_config, rope_theta) == 104, "llv_model_config.rope_theta");
 
-_Static_assert(sizeof(llv_parameter) == 72, "llv_parameter");
+_Static_assert(sizeof(llv_parameter) == 80, "llv_parameter");
 _Static_assert(offsetof(llv_parameter, name) == 0, "llv_parameter.name");
 _Static_assert(offsetof(llv_parameter, unit_kind) == 8, "llv_parameter.unit_kind");
 _Static_assert(offsetof(llv_parameter, unit) == 12, "llv_parameter.unit");
@@ -76,6 +76,7 @@ _Static_assert(offsetof(llv_parameter, trainable) == 24, "llv_parameter.trainabl
 _Static_assert(offsetof(llv_parameter, reserved) == 28, "llv_parameter.reserved");
 _Static_assert(offsetof(llv_parameter, shape) == 32, "llv_parameter.shape");
 _Static_assert(offsetof(llv_parameter, count) == 64, "llv_parameter.count");
+_Static_assert(offsetof(llv_parameter, offset) == 72, "llv_parameter.offset");
 
 _Static_assert(sizeof(llv_batch) == 104, "llv_batch");
 _Static_assert(offsetof(llv_batch, size) == 0, "llv_batch.size");

@@ -36,7 +36,7 @@ public sealed class SourceTree(IEnumerable<SourceFile> files)
     private static readonly string[] TextExtensions =
     [
         ".cpp", ".h", ".cs", ".csproj", ".props", ".slnx", ".sh", ".ps1", ".py", ".cmake", ".md", ".txt", ".json",
-        ".supp", ".editorconfig", ".clang-tidy", ".clang-format", "run", "LICENSE",
+        ".svg", ".supp", ".editorconfig", ".clang-tidy", ".clang-format", "run", "LICENSE",
     ];
 
     private static readonly string[] SkippedFolders = ["artifacts", "build", "out", "bin", "obj", "golden", "Golden", "TestResults"];

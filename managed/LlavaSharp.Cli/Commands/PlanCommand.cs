@@ -91,7 +91,7 @@ internal static class PlanCommand
                 RecomputeLayers = Math.Min(parsed.GetValue(recompute), config.Text.LayerCount),
                 ImagesPerSample = config.Vision is null ? 0 : 1,
             };
-            var options = new ZeroOptions
+            var options = new ZeroDivision
             {
                 World = parsed.GetValue(world),
                 Prefetch = parsed.GetValue(prefetch),
@@ -114,7 +114,7 @@ internal static class PlanCommand
     };
 
     private static void Print(
-        TextWriter output, IReadOnlyList<ZeroUnit> units, ZeroOptions options, int[] stages, Machine machine, Work work, bool show)
+        TextWriter output, IReadOnlyList<ZeroUnit> units, ZeroDivision options, int[] stages, Machine machine, Work work, bool show)
     {
         ZeroPlan[] plans = [.. stages.Select(stage => ZeroPlan.Build(units, options with { Stage = stage }))];
         void Line(FormattableString text) => output.WriteLine(text.ToString(CultureInfo.InvariantCulture));
@@ -126,7 +126,7 @@ internal static class PlanCommand
         {
             var update = Simulator.Run(plan, machine, work);
             var (m, full) = (update.Memory, update.Memory.Total > machine.MemoryBytes ? "  more than a device has" : "");
-            Line($"{plan.Options.Stage,5}   {m.Weights / 1e9,20:0.00}  {m.Gathered / 1e9,8:0.00}  {m.Gradients / 1e9,9:0.00}  {m.Optimizer / 1e9,9:0.00}  {m.Activations / 1e9,11:0.00}  {m.Total / 1e9,7:0.00}  {update.Seconds,9:0.000}  {update.ExposedSeconds,9:0.000}  {update.SamplesPerSecond,9:0.0}  {update.Utilisation,4:0%}{full}");
+            Line($"{plan.Division.Stage,5}   {m.Weights / 1e9,20:0.00}  {m.Gathered / 1e9,8:0.00}  {m.Gradients / 1e9,9:0.00}  {m.Optimizer / 1e9,9:0.00}  {m.Activations / 1e9,11:0.00}  {m.Total / 1e9,7:0.00}  {update.Seconds,9:0.000}  {update.ExposedSeconds,9:0.000}  {update.SamplesPerSecond,9:0.0}  {update.Utilisation,4:0%}{full}");
             if (show)
             {
                 output.WriteLine();

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using LlavaSharp.Training;
+using LlavaSharp.Zero;
 
 namespace LlavaSharp.Cli.Commands;
 
@@ -62,7 +63,31 @@ internal static class TrainCommand
 
     private static int Run(Shell shell, IReadOnlyList<string> arguments)
     {
-        var (options, notes) = TrainOptionsParser.Parse(arguments);
+        var place = RankDiscovery.Find(shell.Variable);
+        if (place.IsFirst)
+        {
+            return Run(shell, shell.Error, place, arguments);
+        }
+
+        // What goes wrong on all processes, the first one says.
+        try
+        {
+            return Run(shell with { Out = TextWriter.Null, Error = TextWriter.Null }, shell.Error, place, arguments);
+        }
+        catch (UserErrorException)
+        {
+            return ExitCode.UserError;
+        }
+        catch (OperationCanceledException)
+        {
+            return ExitCode.Cancelled;
+        }
+    }
+
+    private static int Run(Shell shell, TextWriter lost, RankPlace place, IReadOnlyList<string> arguments)
+    {
+        var (options, notes) = TrainOptionsParser.Parse(arguments, place.World);
+        options = options with { Place = place, Fault = FaultSwitch.Parse(shell.Variable(FaultSwitch.Variable)) };
         var progress = shell.Progress();
         foreach (var note in notes)
         {
@@ -80,11 +105,28 @@ internal static class TrainCommand
             return ExitCode.Ok;
         }
 
-        var result = FineTune.Run(options, progress, shell.Cancellation);
-        shell.Out.WriteLine(string.Create(
-            CultureInfo.InvariantCulture,
-            $"trained {result.Steps.Count} updates in {result.Seconds:0.0} s, mean loss {result.MeanLoss:0.0000}, last {result.Losses[^1]:0.0000}"));
-        return ExitCode.Ok;
+        try
+        {
+            var result = FineTune.Run(
+                options, progress, (message, isLost) => Report(lost, place, message, isLost), shell.Cancellation);
+            shell.Out.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"trained {result.Steps.Count} updates in {result.Seconds:0.0} s, mean loss {result.MeanLoss:0.0000}, last {result.Losses[^1]:0.0000}"));
+            return ExitCode.Ok;
+        }
+        catch (JobEndedException e)
+        {
+            return e.Code;
+        }
+    }
+
+    // Rank 0 has the word; where it is the one that was lost, another waits a moment for it and speaks then.
+    private static int Report(TextWriter error, RankPlace place, string message, bool isLost)
+    {
+        Thread.Sleep(TimeSpan.FromSeconds(place.IsFirst ? 0 : 2));
+        error.WriteLine(isLost ? $"error: {message}" : $"internal error: {message}");
+        error.Flush();
+        return isLost ? ExitCode.RankLost : ExitCode.Internal;
     }
 
     private static string Flags()

@@ -23,11 +23,12 @@ public static class ScalingReport
         Directory.CreateDirectory(folder);
         var text = new StringBuilder();
         text.Append(CultureInfo.InvariantCulture, $"""
-            <!-- Written by: llavasharp plan --scaling docs/scaling --machine {machineName} -->
+            # Simulated training over 1 to 4,096 devices
 
-            {machine.Name}; full fine-tuning, 16 samples of 876 tokens (150 with a label, one picture) a device and micro-batch,
-            every layer recomputed, prefetch 1. Memory a device in GB, throughput in samples a second a device, "exposed" the share
-            of an update in which devices wait for exchanges. A dash: more memory than a device has.
+            Written by `llavasharp plan --scaling docs/scaling --machine {machineName}`: {machine.Name}.
+            Full fine-tuning, 16 samples of 876 tokens (150 with a label, one picture) a device and micro-batch, every layer
+            recomputed, prefetch 1. Memory a device in GB, throughput in samples a second a device, "exposed" the share of an update in
+            which devices wait for exchanges. A dash: more memory than a device has.
 
 
             """);
@@ -57,7 +58,7 @@ public static class ScalingReport
             .. Enumerable.Range(0, 3).Select(p => Curve($"prefetch {p}", w => Exposed(new() { Stage = 3, World = w, Prefetch = p }))),
         ];
 
-        double Exposed(ZeroOptions options)
+        double Exposed(ZeroDivision options)
         {
             var (_, update) = Simulate(config, machine, options);
             return update.ExposedSeconds / update.Seconds;
@@ -70,7 +71,7 @@ public static class ScalingReport
     private static ChartSeries Curve(string name, Func<int, double> of) =>
         new(name, [.. Worlds.Select(w => (double)int.Log2(w))], [.. Worlds.Select(of)]) { IsExact = true };
 
-    private static (ZeroPlan Plan, SimulatedUpdate Update) Simulate(LlavaConfig config, Machine machine, ZeroOptions options)
+    private static (ZeroPlan Plan, SimulatedUpdate Update) Simulate(LlavaConfig config, Machine machine, ZeroDivision options)
     {
         var work = new Work
         {

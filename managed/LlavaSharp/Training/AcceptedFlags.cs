@@ -13,7 +13,7 @@ internal static class AcceptedFlags
     private const string Logs = "the run is recorded in log.jsonl, TensorBoard events and report.html";
     private const string NoDownloads = "nothing is downloaded and no checkpoint's code is run";
     private const string NoEvaluation = "training does not evaluate";
-    private const string OneProcess = "the run is one process";
+    private const string OneProcess = "ranks are found in the environment, and every parameter takes part in every step";
 
     /// <summary>Rows of the table of flags.</summary>
     public static IReadOnlyList<TrainFlag> All { get; } =
@@ -43,7 +43,6 @@ internal static class AcceptedFlags
             _ = Boolean("ignore_data_skip", v) ? throw new UserErrorException("--ignore_data_skip True: a resumed run goes on at its place in the data; leave the flag out") : v),
         Ignored("local_rank", false, OneProcess),
         Ignored("ddp_find_unused_parameters", true, OneProcess),
-        Ignored("ddp_timeout", false, OneProcess),
         Quiet("dataloader_pin_memory", true, "accepted: no effect on the CPU"),
         Quiet("dataloader_persistent_workers", true, "accepted: the workers stay"),
         Ignored("dataloader_prefetch_factor", false, "two batches are prepared ahead"),

@@ -5,8 +5,8 @@ using System.Text.Json.Nodes;
 namespace LlavaSharp.Training;
 
 /// <summary>
-/// Reads a DeepSpeed configuration as Hugging Face's trainer does with one process: "auto" follows the flags, a number must agree
-/// with its flag, gradient_clipping decides whether the run clips. How DeepSpeed would have divided memory is of no consequence here.
+/// Reads a DeepSpeed configuration as Hugging Face's trainer does: "auto" follows the flags, a number must agree with its flag,
+/// gradient_clipping decides whether the run clips, and stage, bucket and overlap say how processes divide the state.
 /// </summary>
 internal sealed class DeepSpeedFile
 {
@@ -25,13 +25,14 @@ internal sealed class DeepSpeedFile
         "offload_param", "round_robin_gradients", "ignore_unused_parameters",
     ];
 
+    private readonly int _world;
     private readonly string _path;
     private readonly JsonObject _json;
     private readonly List<string> _notes = [];
 
-    private DeepSpeedFile(string path)
+    private DeepSpeedFile(string path, int world)
     {
-        _path = path;
+        (_path, _world) = (path, world);
         try
         {
             JsonDocumentOptions lenient = new() { CommentHandling = JsonCommentHandling.Skip };
@@ -51,15 +52,16 @@ internal sealed class DeepSpeedFile
     /// <summary>Applies a file to the options.</summary>
     /// <param name="options">What the flags gave; DeepSpeed is the file.</param>
     /// <param name="given">Names of the flags that were given.</param>
+    /// <param name="world">Processes.</param>
     /// <returns>The options, and lines about what happens instead of what the file asks for.</returns>
     /// <exception cref="UserErrorException">The file cannot be read, or a number in it disagrees with its flag.</exception>
-    public static (TrainOptions Options, IReadOnlyList<string> Notes) Apply(TrainOptions options, IReadOnlySet<string> given)
+    public static (TrainOptions Options, IReadOnlyList<string> Notes) Apply(TrainOptions options, IReadOnlySet<string> given, int world = 1)
     {
-        var file = new DeepSpeedFile(options.DeepSpeed!);
+        var file = new DeepSpeedFile(options.DeepSpeed!, world);
         file.Unknown(file._json, "", TopKeys);
         file.Sizes(options);
         file.Precision();
-        file.Zero();
+        options = file.Zero(options, given);
         file.Optimizer(options);
         return (file.Clipping(options, given), file._notes);
     }
@@ -68,8 +70,9 @@ internal sealed class DeepSpeedFile
     {
         Agree(_json, "train_micro_batch_size_per_gpu", options.PerDeviceTrainBatchSize, "per_device_train_batch_size");
         Agree(_json, "gradient_accumulation_steps", options.GradientAccumulationSteps, "gradient_accumulation_steps");
-        Agree(_json, "train_batch_size", options.PerDeviceTrainBatchSize * (double)options.GradientAccumulationSteps,
-            "per_device_train_batch_size times --gradient_accumulation_steps, in one process,");
+        var processes = _world == 1 ? "in one process," : $"times {_world} processes,";
+        Agree(_json, "train_batch_size", options.PerDeviceTrainBatchSize * (double)options.GradientAccumulationSteps * _world,
+            $"per_device_train_batch_size times --gradient_accumulation_steps, {processes}");
     }
 
     private void Precision()
@@ -83,17 +86,48 @@ internal sealed class DeepSpeedFile
         }
     }
 
-    private void Zero()
+    private TrainOptions Zero(TrainOptions options, IReadOnlySet<string> given)
     {
         if (_json["zero_optimization"] is not JsonObject zero)
         {
-            return;
+            return options;
         }
 
         Unknown(zero, "zero_optimization.", ZeroKeys);
-        var offload = zero["offload_optimizer"] is null && zero["offload_param"] is null ? "" : ", nor moved to other memory";
-        _notes.Add($"{Name}: ZeRO stage {zero["stage"]?.ToJsonString() ?? "0"} in one process: nothing is divided{offload}; the numbers are the same");
+        var stage = Whole(zero, "stage", 0, 3) ?? 0;
+        var offloads = zero["offload_optimizer"] is not null || zero["offload_param"] is not null;
+        if (_world == 1)
+        {
+            var offload = offloads ? ", nor moved to other memory" : "";
+            _notes.Add($"{Name}: ZeRO stage {zero["stage"]?.ToJsonString() ?? "0"} in one process: nothing is divided{offload}; the numbers are the same");
+        }
+        else if (offloads)
+        {
+            _notes.Add($"{Name}: offload_optimizer and offload_param: state and parameters are in host memory already, where this build computes");
+        }
+
+        // "auto" is resolved from the width of the model there, by the default here.
+        var bucket = Whole(zero, "reduce_bucket_size", 1, long.MaxValue);
+        var fetch = Whole(zero, "stage3_prefetch_bucket_size", 0, long.MaxValue);
+        return options with
+        {
+            ZeroStage = given.Contains("zero") ? options.ZeroStage : (int)stage,
+            ZeroBucket = given.Contains("zero_bucket") ? options.ZeroBucket : bucket ?? options.ZeroBucket,
+            ZeroPrefetch = given.Contains("zero_prefetch") ? options.ZeroPrefetch : fetch == 0 ? 0 : options.ZeroPrefetch,
+            ZeroOverlap = given.Contains("zero_overlap") ? options.ZeroOverlap : zero["overlap_comm"]?.ToJsonString() != "false",
+        };
     }
+
+    // A number; null for "auto" and where there is none. DeepSpeed's files write large ones as 5e8.
+    private long? Whole(JsonObject json, string key, long low, long high) => json[key] switch
+    {
+        null => null,
+        JsonValue auto when auto.TryGetValue(out string? text) && text == "auto" => null,
+        JsonValue number when number.TryGetValue(out double value) && value == Math.Floor(value) && value >= low && value <= high
+            => (long)value,
+        var other => throw new UserErrorException(string.Create(
+            CultureInfo.InvariantCulture, $"--deepspeed {_path}: zero_optimization.{key} is {other.ToJsonString()}: expected a whole number from {low}{(high == long.MaxValue ? "" : $" to {high}")}, or \"auto\"")),
+    };
 
     private void Optimizer(TrainOptions options)
     {

@@ -2,7 +2,7 @@ using LlavaSharp.Sampling;
 
 namespace LlavaSharp.Training;
 
-/// <summary>The sampler's order, epoch after epoch, for a single process.</summary>
+/// <summary>The sampler's order, epoch after epoch: all of it for one process, every world-th micro-batch for one of several.</summary>
 internal sealed class EpochOrder(ITrainingSource source, TrainOptions options)
 {
     /// <summary>Samples in an epoch: those of the data, and with a balanced order a few again, so that no micro-batch is mixed.</summary>
@@ -19,7 +19,9 @@ internal sealed class EpochOrder(ITrainingSource source, TrainOptions options)
         var lengths = Lengths(source);
         for (var epoch = first; ; epoch++)
         {
-            foreach (var index in SampleOrder.ForEpoch(how, lengths, epoch).Skip(epoch == first ? skipped : 0))
+            var order = SampleOrder.ForEpoch(how, lengths, epoch);
+            var own = SampleOrder.Shard(order, options.PerDeviceTrainBatchSize, options.Place.World, options.Place.Rank);
+            foreach (var index in own.SelectMany(batch => batch).Skip(epoch == first ? skipped : 0))
             {
                 yield return index;
             }
@@ -31,6 +33,7 @@ internal sealed class EpochOrder(ITrainingSource source, TrainOptions options)
     private static SampleOrderOptions How(TrainOptions options) => new()
     {
         PerDeviceBatch = options.PerDeviceTrainBatchSize,
+        WorldSize = options.Place.World,
         GradientAccumulation = options.GradientAccumulationSteps,
         GroupByModalityLength = options.GroupByModalityLength,
         GroupByLength = options.GroupByLength,

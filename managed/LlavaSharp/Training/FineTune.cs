@@ -3,6 +3,7 @@ using LlavaSharp.Checkpoints;
 using LlavaSharp.Interop;
 using LlavaSharp.Lora;
 using LlavaSharp.Training.Resume;
+using LlavaSharp.Zero;
 
 namespace LlavaSharp.Training;
 
@@ -19,17 +20,56 @@ public static class FineTune
     /// <returns>Every update.</returns>
     /// <exception cref="UserErrorException">Something the user can put right; before training wherever it can be known.</exception>
     /// <exception cref="OperationCanceledException">Stopped.</exception>
-    public static TrainingResult Run(TrainOptions options, IProgressSink progress, CancellationToken cancellation = default)
+    public static TrainingResult Run(TrainOptions options, IProgressSink progress, CancellationToken cancellation = default) =>
+        Run(options, progress, null, cancellation);
+
+    /// <summary>Trains, maybe as one of several processes, and writes the result.</summary>
+    /// <param name="options">What to do.</param>
+    /// <param name="progress">Where progress goes.</param>
+    /// <param name="failing">With several processes: told why, and whether one was lost, before this one ends all of them; gives the
+    /// exit code.</param>
+    /// <param name="cancellation">Stops between micro-batches; log and checkpoint are written then, no result.</param>
+    /// <returns>Every update.</returns>
+    /// <exception cref="UserErrorException">Something the user can put right; before training wherever it can be known.</exception>
+    /// <exception cref="OperationCanceledException">Stopped.</exception>
+    /// <exception cref="JobEndedException">A process was lost, or failed by itself; where processes are threads, or the carrier does not
+    /// end this one.</exception>
+    public static TrainingResult Run(
+        TrainOptions options, IProgressSink progress, Func<string, bool, int>? failing, CancellationToken cancellation)
     {
         if (options.UseHabana)
         {
             throw new UserErrorException(GaudiDevice.Refusal());
         }
 
-        using var setup = TrainSetup.Open(options);
-        var output = options.OutputDir!;
+        using var ranks = Ranks.Meet(options.Place, TimeSpan.FromSeconds(options.DdpTimeout));
+        try
+        {
+            return Run(options, ranks, ranks.IsFirst ? progress : NullProgress.Instance, cancellation);
+        }
+        catch (EngineException e) when (ranks.World > 1 && e.Status == EngineStatus.Comm)
+        {
+            throw Ended(ranks, failing, e, true);
+        }
+        catch (Exception e) when (ranks.World > 1 && e is not (UserErrorException or OperationCanceledException))
+        {
+            // The others wait for this one: nothing can be said together any more.
+            throw Ended(ranks, failing, e, false);
+        }
+    }
+
+    private static JobEndedException Ended(Ranks ranks, Func<string, bool, int>? failing, Exception e, bool isLost)
+    {
+        var code = failing?.Invoke(e.Message, isLost) ?? 1;
+        ranks.Stop(code, e.Message);
+        return new(e.Message, e) { Code = code };
+    }
+
+    private static TrainingResult Run(TrainOptions options, Ranks ranks, IProgressSink progress, CancellationToken cancellation)
+    {
+        using var setup = ranks.Together("opening the run", () => TrainSetup.Open(options));
         using var engine = new Engine(new EngineOptions { Threads = options.Threads });
-        using var loaded = ModelLoader.Load(engine, setup.Parts);
+        using var loaded = ranks.Together("loading the model", () => ModelLoader.Load(engine, setup.Parts));
         var model = loaded.Model;
         if (loaded.FreshProjector && !options.TuneMmMlpAdapter)
         {
@@ -40,53 +80,77 @@ public static class FineTune
         var trained = TrainingRun.TrainedUnits(options);
         var trainable = model.Parameters.Where(p => (p.Kind & trained) != 0).Sum(p => p.Count);
         model.SetTrainable(trained);
+        return Train(setup, engine, model, ranks, trainable, progress, cancellation);
+    }
+
+    private static TrainingResult Train(
+        TrainSetup setup, Engine engine, Model model, Ranks ranks, long trainable, IProgressSink progress, CancellationToken cancellation)
+    {
+        var (options, output) = (setup.Options, setup.Options.OutputDir!);
         var config = ResolvedConfig.ToJson(setup, trainable);
         var store = new CheckpointStore(output, options.SaveTotalLimit);
         var identity = new Lazy<RunIdentity>(() => RunIdentity.Of(setup, model));
-        Begin(setup, engine, store, identity, progress);
-        AtomicFile.WriteText(Path.Combine(output, ResolvedConfig.FileName), config);
+        ranks.Together("beginning", () =>
+        {
+            if (ranks.IsFirst)
+            {
+                Begin(setup, engine, store, identity, progress);
+                AtomicFile.WriteText(Path.Combine(output, ResolvedConfig.FileName), config);
+            }
+        });
         progress.Note(Announcement(setup, model, trainable, engine.Threads));
-        var memory = ChooseMemory(setup, engine, model, trained, progress);
-        var skipped = new SkippedSamples(output, setup.From is not null, progress);
+        var memory = ChooseMemory(setup, engine, model, TrainingRun.TrainedUnits(options), progress);
+        var skipped = new SkippedSamples(output, setup.From is not null, progress, ranks.Rank);
         TrainingResult result;
+        var written = "";
         try
         {
-            using (var log = new RunLog(Path.Combine(output, "log.jsonl")))
-            using (var events = new EventLog(output, Now() - (setup.From?.State.Seconds ?? 0)))
+            using var log = ranks.IsFirst ? new RunLog(Path.Combine(output, "log.jsonl")) : null;
+            using var events = ranks.IsFirst ? new EventLog(output, Now() - (setup.From?.State.Seconds ?? 0)) : null;
+            result = new TrainingRun(engine, model, setup.Source, options)
             {
-                result = new TrainingRun(engine, model, setup.Source, options)
-                {
-                    Name = ResultFiles.Name(options),
-                    PaddingId = setup.Tokenizer.UnknownId < 0 ? null : setup.Tokenizer.UnknownId,
-                    Progress = progress,
-                    Logs = [log, events],
-                    Skipped = skipped,
-                    From = setup.From,
-                    Memory = memory,
-                    Saver = new RunSaver(
-                        store,
-                        new SavePolicy(options, setup.Plan.TotalSteps),
-                        identity,
-                        config,
-                        folder => ResultFiles.WriteBeside(setup, model, folder)),
-                }.Run(cancellation);
-            }
+                Name = ResultFiles.Name(options),
+                PaddingId = setup.Tokenizer.UnknownId < 0 ? null : setup.Tokenizer.UnknownId,
+                Progress = progress,
+                Logs = log is null || events is null ? [] : [log, events],
+                Skipped = skipped,
+                From = setup.From,
+                Memory = memory,
+                Ranks = ranks,
+                Saver = new RunSaver(
+                    store,
+                    new SavePolicy(options, setup.Plan.TotalSteps),
+                    identity,
+                    config,
+                    (folder, weights) => ResultFiles.WriteBeside(setup, model, weights, folder)),
+                Finish = weights => written = ResultFiles.Write(setup, model, weights),
+            }.Run(cancellation);
         }
         finally
         {
             skipped.Write();
         }
 
+        if (ranks.IsFirst)
+        {
+            Conclude(setup, result, trainable, written, progress);
+        }
+
+        return result;
+    }
+
+    private static void Conclude(TrainSetup setup, TrainingResult result, long trainable, string written, IProgressSink progress)
+    {
+        var output = setup.Options.OutputDir!;
         if (result.Steps.Sum(s => s.RecipeMasked) is var masked and > 0)
         {
             progress.Note($"{masked} samples were trained that the recipe would have masked (\"tokenization mismatch\"); see docs/differences.md");
         }
 
-        progress.Note(ResultFiles.Write(setup, model));
-        AtomicFile.WriteText(Path.Combine(output, TrainerState.FileName), TrainerState.ToJson(result, options));
+        progress.Note(written);
+        AtomicFile.WriteText(Path.Combine(output, TrainerState.FileName), TrainerState.ToJson(result, setup.Options));
         AtomicFile.WriteText(Path.Combine(output, "report.html"), Report(setup, result, trainable));
         progress.Note($"report: {Path.GetFullPath(Path.Combine(output, "report.html"))}");
-        return result;
     }
 
     private static void AttachAdapters(TrainSetup setup, Model model)
@@ -108,8 +172,12 @@ public static class FineTune
 
     private static string Announcement(TrainSetup setup, Model model, long trainable, int threads) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{setup.Plan.SampleCount} samples, {setup.Plan.TotalSteps} updates of {setup.Plan.MicroBatchesPerStep * setup.Plan.BatchSize}; "
+        $"{setup.Plan.SampleCount} samples, {setup.Plan.TotalSteps} updates of "
+        + $"{setup.Plan.MicroBatchesPerStep * setup.Plan.BatchSize * setup.Plan.World}{Processes(setup.Options)}; "
         + $"{trainable:#,0} of {model.Parameters.Sum(p => p.Count):#,0} parameters are trained, in float32 on {threads} threads");
+
+    private static string Processes(TrainOptions options) => options.Place.World == 1 ? "" : string.Create(
+        CultureInfo.InvariantCulture, $" on {options.Place.World} processes by {options.Place.Carrier}, ZeRO stage {options.ZeroStage}");
 
     private static double Now() => TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0;
 

@@ -15,7 +15,7 @@ internal sealed class MicroBatches : IDisposable
     {
         var (epoch, inEpoch) = Math.DivRem(done, plan.MicroBatchesPerEpoch);
         var skipped = (int)(inEpoch * plan.BatchSize);
-        (_plan, _leftInEpoch) = (plan, plan.SampleCount - skipped);
+        (_plan, _leftInEpoch) = (plan, plan.SamplesPerEpoch - skipped);
         var order = new EpochOrder(source, options);
         var ahead = Math.Max(2 * options.PerDeviceTrainBatchSize, 2 * options.DataloaderNumWorkers);
         _samples = OrderedLoader
@@ -42,7 +42,7 @@ internal sealed class MicroBatches : IDisposable
         }
 
         _waiting.Stop();
-        _leftInEpoch = _leftInEpoch == batch.Length ? _plan.SampleCount : _leftInEpoch - batch.Length;
+        _leftInEpoch = _leftInEpoch == batch.Length ? _plan.SamplesPerEpoch : _leftInEpoch - batch.Length;
         return batch;
     }
 

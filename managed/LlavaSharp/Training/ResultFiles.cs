@@ -17,29 +17,29 @@ internal static class ResultFiles
     /// <summary>Writes the result.</summary>
     /// <returns>What it is, and where.</returns>
     /// <exception cref="UserErrorException">It cannot be written.</exception>
-    public static string Write(TrainSetup setup, Model model)
+    public static string Write(TrainSetup setup, Model model, IParameterSource weights)
     {
         var output = setup.Options.OutputDir!;
         if (setup.Options.TuneMmMlpAdapter)
         {
             var path = StageOneFiles.ProjectorPath(output);
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-            MmProjectorFile.Write(path, setup.Config, new ModelParameterSource(model));
-            MmProjectorFile.Write(Path.ChangeExtension(path, ".safetensors"), setup.Config, new ModelParameterSource(model));
+            MmProjectorFile.Write(path, setup.Config, weights);
+            MmProjectorFile.Write(Path.ChangeExtension(path, ".safetensors"), setup.Config, weights);
             AtomicFile.WriteText(Path.Combine(output, "config.json"), StageOneFiles.ConfigJson(setup));
             return $"projector: {Path.GetFullPath(path)}";
         }
 
         if (setup.Adapters is { } adapters)
         {
-            WriteAdapter(setup, adapters, model, output);
+            WriteAdapter(setup, adapters, model, weights, output);
             return $"adapter: {Path.GetFullPath(output)}";
         }
 
         HuggingFaceLlavaWriter.Write(output, new()
         {
             Config = setup.Config,
-            Parameters = new ModelParameterSource(model),
+            Parameters = weights,
             Tokenizer = setup.Tokenizer,
             Processor = setup.Processor,
             ModelMaxLength = setup.Options.ModelMaxLength,
@@ -48,27 +48,27 @@ internal static class ResultFiles
     }
 
     /// <summary>Writes what a checkpoint holds beside the state.</summary>
-    public static void WriteBeside(TrainSetup setup, Model model, string folder)
+    public static void WriteBeside(TrainSetup setup, Model model, IParameterSource weights, string folder)
     {
         if (setup.Options.TuneMmMlpAdapter)
         {
-            MmProjectorFile.Write(Path.Combine(folder, MmProjectorFile.FileName), setup.Config, new ModelParameterSource(model));
+            MmProjectorFile.Write(Path.Combine(folder, MmProjectorFile.FileName), setup.Config, weights);
             AtomicFile.WriteText(Path.Combine(folder, "config.json"), StageOneFiles.ConfigJson(setup));
         }
         else if (setup.Adapters is { } adapters)
         {
-            WriteAdapter(setup, adapters, model, folder);
+            WriteAdapter(setup, adapters, model, weights, folder);
         }
     }
 
-    private static void WriteAdapter(TrainSetup setup, AdapterOptions adapters, Model model, string folder)
+    private static void WriteAdapter(TrainSetup setup, AdapterOptions adapters, Model model, IParameterSource weights, string folder)
     {
         var options = setup.Options;
         AdapterWriter.Write(folder, new()
         {
             Config = setup.Config,
             Options = adapters,
-            Parameters = new ModelParameterSource(model),
+            Parameters = weights,
             BaseModel = options.ModelNameOrPath!,
             Trainables = [.. model.Parameters.Where(p => p.Trainable && p.Kind != UnitKinds.Lora).Select(p => p.Name)],
             Fields = LlavaFields.None

@@ -25,9 +25,11 @@ internal sealed class SkippedSamples
 
     private readonly IProgressSink _progress;
 
-    public SkippedSamples(string folder, bool resumed, IProgressSink progress)
+    public SkippedSamples(string folder, bool resumed, IProgressSink progress, int rank = 0)
     {
-        (_path, _progress) = (Path.Combine(folder, FileName), progress);
+        // Each process writes down what it has met itself.
+        var name = rank == 0 ? FileName : string.Create(CultureInfo.InvariantCulture, $"bad_samples.rank-{rank}.jsonl");
+        (_path, _progress) = (Path.Combine(folder, name), progress);
         foreach (var line in resumed && File.Exists(_path) ? File.ReadLines(_path) : [])
         {
             if (Parse(line) is { } problem)

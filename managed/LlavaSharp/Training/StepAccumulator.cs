@@ -1,13 +1,23 @@
 using System.Diagnostics;
 using LlavaSharp.Interop;
+using LlavaSharp.Zero;
 
 namespace LlavaSharp.Training;
 
-/// <summary>Makes one update from its micro-batches, and measures it.</summary>
+/// <summary>
+/// Makes one update from its micro-batches, and measures it. With several processes its micro-batches are read on all before any of
+/// them computes: a sample that cannot be read, or a wish to stop, then ends all alike. What a process has nothing to learn from, it
+/// passes through all the same, so that the exchanges are the same on all.
+/// </summary>
 internal sealed class StepAccumulator(
     Engine engine, Trainer trainer, MicroBatches batches, BatchBuilder builder, TrainingPlan plan, IProgressSink progress,
     ModelFlops count, long done)
 {
+    // What a process computes on that has nothing: a token that nobody learns.
+    private static readonly BatchLayout Nothing = new([0], [-100], [0], [0, 1], [], [], 0);
+
+    private readonly List<string> _notNumbers = [];
+
     /// <summary>Micro-batches of all whole updates so far, earlier runs' included.</summary>
     public long MicroBatches { get; private set; } = done;
 
@@ -17,54 +27,75 @@ internal sealed class StepAccumulator(
     /// <summary>Whether the loss is the mean over all supervised tokens of the update, not of its micro-batches' means.</summary>
     public bool ByTokens { get; init; }
 
+    /// <summary>Whether an update whose loss or gradient is not a number is left out instead of ending the run.</summary>
+    public bool SkipsNaN { get; init; }
+
+    /// <summary>The processes.</summary>
+    public Ranks Ranks { get; init; } = Ranks.Single;
+
     public StepRecord Run(int step, ParameterGroup[] groups, double maxNorm, double learningRate, CancellationToken cancellation)
     {
         var clock = Stopwatch.StartNew();
         var waited = batches.Waited;
-        var (lossSum, flops, weights, left, masked) = (0.0, 0.0, 0.0, 0, 0);
-        int samples = 0, tokens = 0, supervised = 0;
+        var sums = new StepSums();
+        var (total, learns) = (0.0, true);
 
         // By tokens, an update's weights are known only when all of its micro-batches are: they are held until then.
-        List<(IReadOnlyList<PreparedSample> Batch, BatchLayout Layout)>? held = ByTokens ? [.. Layouts(cancellation)] : null;
-        var total = held?.Sum(h => (double)h.Layout.SupervisedTokens) ?? 0;
+        List<(IReadOnlyList<PreparedSample> Batch, BatchLayout Layout)>? held = null;
+        if (ByTokens || Ranks.World > 1)
+        {
+            held = Ranks.Together("reading an update", () => Layouts(cancellation).ToList());
+            total = Ranks.Gather("counting supervised tokens", (double[])[held.Sum(h => (double)h.Layout.SupervisedTokens)]).Sum(t => t[0]);
+            learns = total > 0;
+        }
+
+        _notNumbers.Clear();
         foreach (var (batch, layout) in held ?? Layouts(cancellation))
         {
-            samples += batch.Count(s => s.Problem is null);
-            left += batch.Count(s => s.Problem is not null);
-            masked += batch.Count(s => s.Text.RecipeMasks);
-            tokens += layout.Tokens.Length;
-            supervised += layout.SupervisedTokens;
-            flops += layout.SupervisedTokens == 0 ? 0 : count.Of(layout);
+            sums.Add(batch, layout, layout.SupervisedTokens == 0 ? 0 : count.Of(layout));
             if (layout.SupervisedTokens == 0)
             {
                 WarnOfNothing(step, batch);
+                if (Ranks.World > 1 && learns)
+                {
+                    trainer.Accumulate((layout.Tokens.Length == 0 ? Nothing : layout).ToPacked(), 0);
+                }
+
                 continue;
             }
 
-            var scale = ByTokens ? 1 / total : 1.0 / ((double)layout.SupervisedTokens * plan.Accumulation);
+            if (_notNumbers.Count > 0 && Ranks.World == 1)
+            {
+                // The gradients are spoilt: the update is left out.
+                continue;
+            }
+
+            var scale = ByTokens ? 1 / total : 1.0 / ((double)layout.SupervisedTokens * plan.MicroBatchesOfAllPerStep);
             var weight = ByTokens ? layout.SupervisedTokens : 1.0;
-            lossSum += weight * Accumulate(step, batch, layout, scale);
-            weights += weight;
+            sums.Loss += weight * Accumulate(step, batch, layout, scale);
+            sums.Weights += weight;
         }
 
         MicroBatches += plan.MicroBatchesPerStep;
-        var norm = weights == 0 ? double.NaN : Update(step, groups, maxNorm);
+        learns = Ranks.World > 1 ? learns : sums.Weights > 0;
+        var norm = learns ? Update(step, groups, maxNorm) : double.NaN;
+        sums = sums.Over(Ranks);
         return new()
         {
             Step = step + 1,
             TotalSteps = plan.TotalSteps,
             Epoch = plan.EpochAfter(MicroBatches),
-            Loss = weights == 0 ? double.NaN : lossSum / weights,
+            Loss = sums.Weights == 0 ? double.NaN : sums.Loss / sums.Weights,
             LearningRate = learningRate,
             GradientNorm = norm,
-            Samples = samples,
-            Tokens = tokens,
-            SupervisedTokens = supervised,
-            SkippedSamples = left,
-            RecipeMasked = masked,
+            Samples = (int)sums.Samples,
+            Tokens = (int)sums.Tokens,
+            SupervisedTokens = (int)sums.Supervised,
+            SkippedSamples = (int)sums.Left,
+            RecipeMasked = (int)sums.Masked,
             Seconds = clock.Elapsed.TotalSeconds,
             DataWaitSeconds = (batches.Waited - waited).TotalSeconds,
-            Flops = flops,
+            Flops = sums.Flops,
             ResidentBytes = engine.Memory().Resident,
         };
     }
@@ -99,13 +130,23 @@ internal sealed class StepAccumulator(
     {
         try
         {
-            return trainer.Accumulate(layout.ToPacked(), scale).Mean;
+            var mean = trainer.Accumulate(layout.ToPacked(), scale).Mean;
+            if (!double.IsFinite(mean))
+            {
+                _notNumbers.Add(Names(batch));
+            }
+
+            return mean;
         }
         catch (EngineException e) when (e.Status == EngineStatus.Numeric)
         {
-            throw new UserErrorException(
-                $"update {step + 1}: the loss is not a number on {Names(batch)}; nothing was updated by it. "
-                + "Lower --learning_rate, or look at these samples", e);
+            _notNumbers.Add(Names(batch));
+            if (SkipsNaN)
+            {
+                return double.NaN;
+            }
+
+            throw NotANumber(step, e);
         }
     }
 
@@ -113,12 +154,38 @@ internal sealed class StepAccumulator(
     {
         try
         {
+            if (Ranks.World == 1 && _notNumbers.Count > 0)
+            {
+                throw new EngineException(EngineStatus.Numeric, "a micro-batch's loss is not a number");
+            }
+
             return trainer.Step(groups, maxNorm);
         }
         catch (EngineException e) when (e.Status == EngineStatus.Numeric)
         {
-            throw new UserErrorException($"update {step + 1}: the gradient is not finite; nothing was updated. Lower --learning_rate", e);
+            var error = NotANumber(step, e);
+            if (!SkipsNaN)
+            {
+                throw error;
+            }
+
+            trainer.ClearGradients();
+            progress.Warn($"{error.Message}; the update is left out");
+            return double.NaN;
         }
+    }
+
+    // All processes get here together: the engine's own word is that of all.
+    private UserErrorException NotANumber(int step, EngineException e)
+    {
+        var own = string.Join("; ", _notNumbers);
+        var all = Ranks.Gather("naming what is not a number", own).Select((names, rank) => (Names: names, Rank: rank))
+            .Where(r => r.Names.Length > 0).Select(r => Ranks.World == 1 ? r.Names : $"rank {r.Rank}: {r.Names}").ToArray();
+        return all.Length > 0
+            ? new($"update {step + 1}: the loss is not a number on {string.Join("; ", all)}; nothing was updated by it. "
+                + "Lower --learning_rate, or look at these samples", e)
+            : new($"update {step + 1}: the gradient is not finite{(Ranks.World == 1 ? "" : $" ({e.Message})")}; nothing was updated. "
+                + "Lower --learning_rate", e);
     }
 
     private static string Names(IReadOnlyList<PreparedSample> batch) =>

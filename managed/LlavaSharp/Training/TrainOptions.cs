@@ -1,3 +1,6 @@
+using LlavaSharp.Interop;
+using LlavaSharp.Zero;
+
 namespace LlavaSharp.Training;
 
 /// <summary>
@@ -191,6 +194,30 @@ public sealed record TrainOptions
 
     /// <summary>Bytes that the process may hold; null: what the machine has.</summary>
     public long? MemoryLimit { get; init; }
+
+    /// <summary>What the processes divide of the training state: 0 nothing, 1 AdamW's state, 2 gradients too, 3 weights too.</summary>
+    public int ZeroStage { get; init; }
+
+    /// <summary>Divided blocks that are fetched ahead.</summary>
+    public int ZeroPrefetch { get; init; } = 1;
+
+    /// <summary>Elements of gradients that are exchanged together.</summary>
+    public long ZeroBucket { get; init; } = 1 << 24;
+
+    /// <summary>Whether exchanges run beside the computing.</summary>
+    public bool ZeroOverlap { get; init; } = true;
+
+    /// <summary>Seconds that a process waits for another before the job ends.</summary>
+    public int DdpTimeout { get; init; } = 600;
+
+    /// <summary>"stop" at a loss or gradient that is not a number, or "skip" that update.</summary>
+    public string OnNan { get; init; } = "stop";
+
+    /// <summary>Which process of how many this one is; not a flag: launchers say it.</summary>
+    public RankPlace Place { get; init; } = RankPlace.Single;
+
+    /// <summary>A fault to inject, for tests; not a flag: an environment variable says it.</summary>
+    public ShardingOptions Fault { get; init; } = new();
 
     /// <summary>Threads of the engine; 0 leaves the choice to libtorch.</summary>
     public int Threads { get; init; }

@@ -11,10 +11,11 @@ public static class TrainOptionsParser
 
     /// <summary>Reads arguments.</summary>
     /// <param name="arguments">What follows <c>train</c>.</param>
+    /// <param name="world">Processes.</param>
     /// <returns>The options, and lines about flags that this build treats in its own way, each once.</returns>
     /// <exception cref="UserErrorException">A flag is unknown (the message names the nearest), lacks its
     /// value, or has a bad one.</exception>
-    public static (TrainOptions Options, IReadOnlyList<string> Notes) Parse(IReadOnlyList<string> arguments)
+    public static (TrainOptions Options, IReadOnlyList<string> Notes) Parse(IReadOnlyList<string> arguments, int world = 1)
     {
         var given = Split(arguments);
         if (given.LastOrDefault(g => g.Name == "config") is { Value: { } config })
@@ -42,7 +43,7 @@ public static class TrainOptionsParser
         var notes = last.Select(f => Flags[f.Key].Note?.Invoke(f.Value)).OfType<string>().ToList();
         if (options.DeepSpeed is not null)
         {
-            var (resolved, more) = DeepSpeedFile.Apply(options, last.Keys.ToHashSet());
+            var (resolved, more) = DeepSpeedFile.Apply(options, last.Keys.ToHashSet(), world);
             options = resolved;
             notes.AddRange(more);
         }

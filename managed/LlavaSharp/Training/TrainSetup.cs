@@ -117,6 +117,11 @@ public sealed class TrainSetup : IDisposable
 
     private void Claim(string output)
     {
+        if (!Options.Place.IsFirst)
+        {
+            return;
+        }
+
         var mayHoldFiles = Options.OverwriteOutputDir || From is not null || OutputFolder.HoldsOnlyAnEndedRun(output);
         if (Options.DryRun)
         {

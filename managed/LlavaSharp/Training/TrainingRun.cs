@@ -1,6 +1,8 @@
 using System.Diagnostics;
+using LlavaSharp.Checkpoints;
 using LlavaSharp.Interop;
 using LlavaSharp.Training.Resume;
+using LlavaSharp.Zero;
 
 namespace LlavaSharp.Training;
 
@@ -37,6 +39,12 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
 
     /// <summary>How a step fits into memory; null keeps everything.</summary>
     internal MemoryChoice? Memory { get; init; }
+
+    /// <summary>The processes that train together.</summary>
+    public Ranks Ranks { get; init; } = Ranks.Single;
+
+    /// <summary>Writes the result from the trained weights, once all updates are done; null writes none.</summary>
+    public Action<IParameterSource>? Finish { get; init; }
 
     /// <summary>Takes samples down that are left out; null when nothing is.</summary>
     internal SkippedSamples? Skipped { get; init; }
@@ -95,11 +103,12 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         var schedule = LearningRateSchedule.Of(options, Plan.TotalSteps);
         var groups = new ParameterGroups(model.Parameters, options);
         model.SetTrainable(Trained ?? TrainedUnits(options));
-        using var trainer = new Trainer(model, TrainerOptions());
+        using var trainer = MakeTrainer();
+        var sharding = new Sharding(Ranks, Ranks.World == 1 ? 0 : options.ZeroStage);
         trainer.SetGroups(groups.Assignment);
         var window = new LogWindow(Logs, options.LoggingSteps, Plan.TotalSteps);
-        var steps = Restore(trainer, window);
-        var done = From?.State.MicroBatches ?? 0;
+        var steps = Ranks.Together("restoring", () => Restore(trainer, sharding, window));
+        var done = From?.MicroBatches(options) ?? 0;
         using var batches = new MicroBatches(source, Plan, options, done, cancellation);
         var accumulator = new StepAccumulator(
             engine, trainer, batches, new BatchBuilder(model.Config.ImageRows, options.ModelMaxLength, PaddingId), Plan, Progress,
@@ -107,6 +116,8 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         {
             Skipped = Skipped,
             ByTokens = options.LossNormalization == "tokens",
+            SkipsNaN = options.OnNan == "skip",
+            Ranks = Ranks,
         };
         Progress.Begin(Name, Plan.TotalSteps);
         try
@@ -141,30 +152,64 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
             Progress.End();
         }
 
+        if (Finish is { } finish)
+        {
+            new SharedWeights(model, trainer, sharding).Write(finish);
+        }
+
         return new(steps, Seconds());
 
         double Seconds() => (From?.State.Seconds ?? 0) + clock.Elapsed.TotalSeconds;
 
-        string? Save() => Saver?.Save(model, trainer, steps, identity => new()
+        string? Save() => Saver?.Save(
+            model, trainer, sharding, steps,
+            identity => StateOf(steps.Count, accumulator.MicroBatches, trainer, Seconds(), schedule, identity));
+    }
+
+    private RunState StateOf(
+        int step, long microBatches, Trainer trainer, double seconds, LearningRateSchedule schedule, RunIdentity identity) => new()
         {
-            Step = steps.Count,
+            World = Ranks.World,
+            Step = step,
             TotalSteps = Plan.TotalSteps,
-            MicroBatches = accumulator.MicroBatches,
+            MicroBatches = microBatches,
             OptimizerSteps = trainer.StepCount,
-            Seconds = Seconds(),
+            Seconds = seconds,
             Threads = engine.Threads,
             Seed = options.Seed,
             Schedule = schedule,
             Identity = identity,
-        });
+        };
+
+    private Trainer MakeTrainer()
+    {
+        var division = new ZeroDivision
+        {
+            Stage = options.ZeroStage,
+            Prefetch = options.ZeroPrefetch,
+            BucketElements = options.ZeroBucket,
+            Overlap = options.ZeroOverlap,
+        };
+        var zero = options.Fault with
+        {
+            Stage = options.ZeroStage,
+            Accumulation = Plan.MicroBatchesPerStep,
+            ReduceBucket = options.ZeroBucket,
+        };
+        var lengths = string.Join(',', Enumerable.Range(0, source.Count).Select(source.ModalityLength));
+        return ZeroTrainer.Make(model, TrainerOptions(), Ranks, division, zero, [
+            ("the data", $"{source.Count} {lengths}"),
+            ("the flags", string.Join('\n', ResolvedConfig.Flags(options).Where(f => f.Name is not "threads").Select(f => $"{f.Name}={f.Value}"))),
+            ("the checkpoint to go on from", $"{From?.Name} {From?.State}"),
+        ]);
     }
 
-    private List<StepRecord> Restore(Trainer trainer, LogWindow window)
+    private List<StepRecord> Restore(Trainer trainer, Sharding sharding, LogWindow window)
     {
         var steps = new List<StepRecord>(Plan.TotalSteps);
         if (From is { } from)
         {
-            RunCheckpoint.Restore(from.Folder, model, trainer, from.State.OptimizerSteps);
+            RunCheckpoint.Restore(from.Folder, model, trainer, from.State.OptimizerSteps, sharding);
             steps.AddRange(RunHistory.Read(from.Folder, Plan.TotalSteps));
             steps.ForEach(window.Add);
             Saver?.AlreadySaved(steps.Count);

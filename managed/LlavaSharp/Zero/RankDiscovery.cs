@@ -1,4 +1,5 @@
 using System.Globalization;
+using LlavaSharp.Interop;
 
 namespace LlavaSharp.Zero;
 
@@ -36,7 +37,7 @@ public static class RankDiscovery
                     + $"start with one launcher, or unset {Torch.Rank} and {Torch.World}"));
             }
 
-            return mpi.World == 1 ? mpi with { Transport = Transport.None } : mpi with { Transport = Transport.Mpi };
+            return mpi.World == 1 ? mpi : mpi with { Carrier = CommunicatorKind.Mpi };
         }
 
         var slurm = Get(Slurm.World) is null ? null : Slurm.Read(Get);
@@ -51,7 +52,7 @@ public static class RankDiscovery
 
         return (slurm ?? torch) is not { } place ? RankPlace.Single
             : place.World == 1 ? place
-            : Get("PMIX_RANK") is not null && slurm is not null ? place with { Transport = Transport.Mpi }
+            : Get("PMIX_RANK") is not null && slurm is not null ? place with { Carrier = CommunicatorKind.Mpi }
             : WithMaster(place, Get);
     }
 
@@ -67,7 +68,8 @@ public static class RankDiscovery
                 + $"name rank 0's host in MASTER_ADDR and a free port of it in MASTER_PORT, or start with mpirun"));
         }
 
-        return place with { Transport = Transport.Gloo, MasterAddress = address, MasterPort = Number("MASTER_PORT", port, 1, 65535) };
+        var number = Number("MASTER_PORT", port, 1, 65535);
+        return place with { Carrier = CommunicatorKind.Gloo, Address = string.Create(CultureInfo.InvariantCulture, $"{address}:{number}") };
     }
 
     private static int Number(string name, string text, int low, int high) =>
@@ -96,7 +98,7 @@ public static class RankDiscovery
             var size = Number(World, world, 1, int.MaxValue);
             var number = Number(Rank, rank, 0, int.MaxValue);
             return number < size
-                ? new(number, size, local is null ? 0 : Number(Local, local, 0, size - 1), Transport.None, $"{Rank}/{World}")
+                ? new(number, size, local is null ? 0 : Number(Local, local, 0, size - 1), null, $"{Rank}/{World}")
                 : throw new UserErrorException(string.Create(
                     CultureInfo.InvariantCulture, $"{Rank} is {number}, but {World} is {size}: ranks go from 0 to {size - 1}"));
         }

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using LlavaSharp.Interop;
 
 namespace LlavaSharp.Zero;
 
@@ -9,27 +10,27 @@ namespace LlavaSharp.Zero;
 /// </summary>
 public sealed class ZeroPlan
 {
-    private ZeroPlan(IReadOnlyList<ZeroUnit> units, ZeroOptions options, IReadOnlyList<ZeroStep> steps) =>
-        (Units, Options, Steps) = (units, options, steps);
+    private ZeroPlan(IReadOnlyList<ZeroUnit> units, ZeroDivision division, ShardingStep[] steps) =>
+        (Units, Division, Steps) = (units, division, steps);
 
     /// <summary>The units, in the table's order.</summary>
     public IReadOnlyList<ZeroUnit> Units { get; }
 
     /// <summary>Stage, processes, depth, buckets.</summary>
-    public ZeroOptions Options { get; }
+    public ZeroDivision Division { get; }
 
     /// <summary>The steps: a micro-batch's, then the last micro-batch's, then the update's.</summary>
-    public IReadOnlyList<ZeroStep> Steps { get; }
+    public ShardingStep[] Steps { get; }
 
     /// <summary>Makes the plan.</summary>
     /// <param name="units">The model's units; a decoder with at least one layer.</param>
-    /// <param name="options">How it is divided.</param>
+    /// <param name="division">How it is divided.</param>
     /// <returns>The plan.</returns>
     /// <exception cref="UserErrorException">An option is out of range.</exception>
-    public static ZeroPlan Build(IReadOnlyList<ZeroUnit> units, ZeroOptions options)
+    public static ZeroPlan Build(IReadOnlyList<ZeroUnit> units, ZeroDivision division)
     {
-        options.Check();
-        return new(units, options, ZeroSteps.Of(units, options));
+        division.Check();
+        return new(units, division, ZeroSteps.Of(units, division));
     }
 
     /// <summary>Elements of a rank's shard of a unit: rank r owns those from r times this on, up to the unit's end.</summary>
@@ -41,7 +42,7 @@ public sealed class ZeroPlan
     /// <summary>Whether a unit's weights are in shards while nothing is computed.</summary>
     /// <param name="unit">The unit.</param>
     /// <returns>True at stage 3, for what belongs to the decoder.</returns>
-    public bool Divides(ZeroUnit unit) => Options.Stage == 3 && unit.IsDivisible;
+    public bool Divides(ZeroUnit unit) => Division.Stage == 3 && unit.IsDivisible;
 
     /// <summary>SHA-256 of the steps and of what they mean: equal on ranks that will meet in the same exchanges.</summary>
     /// <returns>64 hexadecimal digits.</returns>
@@ -53,7 +54,7 @@ public sealed class ZeroPlan
             text.Append(u).Append('\n');
         }
 
-        text.Append(Options).Append('\n');
+        text.Append(Division).Append('\n');
         foreach (var s in Steps)
         {
             text.Append(s).Append('\n');

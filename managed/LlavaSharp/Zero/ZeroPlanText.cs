@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using LlavaSharp.Interop;
 
 namespace LlavaSharp.Zero;
 
@@ -13,9 +14,9 @@ public static class ZeroPlanText
     {
         var names = plan.Units.ToDictionary(u => u.Index, u => u.Name);
         var text = new StringBuilder();
-        var o = plan.Options;
+        var o = plan.Division;
         text.Append(CultureInfo.InvariantCulture, $"ZeRO-{o.Stage} over {o.World}, prefetch {o.Prefetch}, buckets of {o.BucketElements:#,0}, ");
-        text.Append(CultureInfo.InvariantCulture, $"{(o.Overlap ? "exchanges beside computing" : "no overlap")}; {plan.Steps.Count} steps\n");
+        text.Append(CultureInfo.InvariantCulture, $"{(o.Overlap ? "exchanges beside computing" : "no overlap")}; {plan.Steps.Length} steps\n");
         text.Append(CultureInfo.InvariantCulture, $"hash {plan.Hash()[..16]}\n\n");
         foreach (var unit in plan.Units)
         {
@@ -42,26 +43,25 @@ public static class ZeroPlanText
     }
 
     // Runs of one operation share a line.
-    private static IEnumerable<string> Lines(IEnumerable<ZeroStep> steps, Dictionary<int, string> names)
+    private static IEnumerable<string> Lines(IEnumerable<ShardingStep> steps, Dictionary<int, string> names)
     {
-        (ZeroOp Op, int Bucket)? last = null;
+        ZeroOp? last = null;
         var line = new StringBuilder();
         foreach (var step in steps)
         {
-            if (last != (step.Op, step.Bucket) || step.Op is ZeroOp.Forward or ZeroOp.Backward)
+            if (last != step.Op || step.Op is ZeroOp.Forward or ZeroOp.Backward)
             {
                 if (line.Length > 0)
                 {
                     yield return line.ToString().TrimEnd();
                 }
 
-                var indent = step.Op is ZeroOp.Forward or ZeroOp.Backward or ZeroOp.Norm or ZeroOp.Update ? "" : "    ";
-                line.Clear().Append(indent).Append(step.Op.ToString().ToLowerInvariant());
-                line.Append(step.Bucket >= 0 ? string.Create(CultureInfo.InvariantCulture, $" (bucket {step.Bucket})") : "");
+                var computes = step.Op is ZeroOp.Forward or ZeroOp.Backward or ZeroOp.Norm or ZeroOp.Adamw;
+                line.Clear().Append(computes ? "" : "    ").Append(step.Op.ToString().ToLowerInvariant());
             }
 
-            line.Append(' ').Append(step.Unit < 0 ? "" : names[step.Unit]);
-            last = (step.Op, step.Bucket);
+            line.Append(' ').Append(step.Op == ZeroOp.Norm ? "" : names[step.Unit]);
+            last = step.Op;
         }
 
         if (line.Length > 0)

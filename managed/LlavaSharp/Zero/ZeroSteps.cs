@@ -8,21 +8,20 @@ namespace LlavaSharp.Zero;
 /// </summary>
 internal sealed class ZeroSteps
 {
-    private readonly ZeroOptions _options;
+    private readonly ZeroDivision _division;
     private readonly ILookup<int, ZeroUnit> _blocks;
     private readonly List<ZeroUnit> _trained;
     private readonly List<(ZeroUnit Unit, ZeroOp Op)> _uses = [];
-    private readonly List<ZeroStep> _steps = [];
-    private readonly List<int> _open = [], _travelling = [];
+    private readonly List<ShardingStep> _steps = [];
+    private readonly List<ZeroUnit> _filling = [], _travelling = [];
     private ZeroPhase _phase;
-    private long _filled;
-    private int _bucket;
 
-    private ZeroSteps(IReadOnlyList<ZeroUnit> units, ZeroOptions options)
+    private ZeroSteps(IReadOnlyList<ZeroUnit> units, ZeroDivision division)
     {
-        _options = options;
+        _division = division;
         _blocks = units.ToLookup(u => u.Host);
         _trained = [.. units.Where(u => u.Trainable && u.Elements > 0)];
+
         // image_newline ends the table, and is used where the projector is.
         ZeroUnit[] chain =
             [.. units.Where(u => u.Host == u.Index && u.Elements > 0).OrderBy(u => u.Kind == UnitKinds.Newline ? 1 : u.Index)];
@@ -35,18 +34,18 @@ internal sealed class ZeroSteps
     }
 
     /// <summary>All steps.</summary>
-    public static IReadOnlyList<ZeroStep> Of(IReadOnlyList<ZeroUnit> units, ZeroOptions options)
+    public static ShardingStep[] Of(IReadOnlyList<ZeroUnit> units, ZeroDivision division)
     {
-        var writer = new ZeroSteps(units, options);
-        writer.Pass(ZeroPhase.Micro, reduces: options.Stage >= 2);
+        var writer = new ZeroSteps(units, division);
+        writer.Pass(ZeroPhase.Micro, reduces: division.Stage >= 2);
         writer.Pass(ZeroPhase.Last, reduces: true);
         writer.Update();
-        return writer._steps;
+        return [.. writer._steps];
     }
 
     private void Pass(ZeroPhase phase, bool reduces)
     {
-        (_phase, _bucket, _filled) = (phase, 0, 0);
+        _phase = phase;
         HashSet<int> whole = [], ready = [];
         for (var at = 0; at < _uses.Count; at++)
         {
@@ -78,20 +77,20 @@ internal sealed class ZeroSteps
             }
         }
 
-        CloseBucket();
-        Settle();
+        Settle(_travelling);
+        Settle(_filling);
     }
 
     // The divided blocks of the uses from `at` on: the current one's, then as many others as are fetched ahead.
     private List<int> Window(int at)
     {
         var blocks = new List<int>();
-        if (_options.Stage < 3 || at >= _uses.Count)
+        if (_division.Stage < 3 || at >= _uses.Count)
         {
             return blocks;
         }
 
-        var limit = (_options.Overlap ? _options.Prefetch : 0) + (_uses[at].Unit.IsDivisible ? 1 : 0);
+        var limit = (_division.Overlap ? _division.Prefetch : 0) + (_uses[at].Unit.IsDivisible ? 1 : 0);
         for (var i = at; i < _uses.Count && blocks.Count < limit; i++)
         {
             var unit = _uses[i].Unit;
@@ -107,66 +106,45 @@ internal sealed class ZeroSteps
         return blocks;
     }
 
+    // A bucket that is full has had the time of a whole bucket's backward when the next one is full: it is settled then, so that no
+    // more than two are on their way.
     private void Reduce(int block)
     {
         foreach (var unit in _blocks[block].Where(_trained.Contains))
         {
-            Add(ZeroOp.Reduce, unit.Index, _bucket);
-            _open.Add(unit.Index);
-            _filled += unit.Elements;
-            if (_filled >= _options.BucketElements)
+            Add(ZeroOp.Reduce, unit.Index);
+            _filling.Add(unit);
+            if (_filling.Sum(u => u.Elements) >= _division.BucketElements)
             {
-                CloseBucket();
+                Settle(_travelling);
+                _travelling.AddRange(_filling);
+                _filling.Clear();
+                if (!_division.Overlap)
+                {
+                    Settle(_travelling);
+                }
             }
         }
     }
 
-    // The bucket before this one has had the time of a whole bucket's backward: it is settled now, so that no more than two are
-    // on their way.
-    private void CloseBucket()
+    private void Settle(List<ZeroUnit> units)
     {
-        if (_open.Count == 0)
-        {
-            return;
-        }
-
-        Settle();
-        _travelling.AddRange(_open);
-        _open.Clear();
-        if (!_options.Overlap)
-        {
-            Settle(_bucket);
-        }
-
-        (_filled, _bucket) = (0, _bucket + 1);
-    }
-
-    private void Settle(int? bucket = null)
-    {
-        foreach (var unit in _travelling)
-        {
-            Add(ZeroOp.Settle, unit, bucket ?? _bucket - 1);
-        }
-
-        _travelling.Clear();
+        units.ForEach(u => Add(ZeroOp.Settle, u.Index));
+        units.Clear();
     }
 
     private void Update()
     {
         _phase = ZeroPhase.Update;
-        Add(ZeroOp.Norm, -1);
-        var published = new List<int>();
+        Add(ZeroOp.Norm, 0);
         foreach (var unit in _trained)
         {
-            Add(ZeroOp.Update, unit.Index);
-            if (_options.Stage is 1 or 2 || (_options.Stage == 3 && !unit.IsDivisible))
+            Add(ZeroOp.Adamw, unit.Index);
+            if (_division.Stage is 1 or 2 || (_division.Stage == 3 && !unit.IsDivisible))
             {
                 Add(ZeroOp.Publish, unit.Index);
-                published.Add(unit.Index);
             }
         }
-
-        published.ForEach(unit => Add(ZeroOp.Wait, unit));
     }
 
     private void Each(int block, ZeroOp op)
@@ -177,5 +155,5 @@ internal sealed class ZeroSteps
         }
     }
 
-    private void Add(ZeroOp op, int unit, int bucket = -1) => _steps.Add(new(_phase, op, unit, bucket));
+    private void Add(ZeroOp op, int unit) => _steps.Add(new(_phase, op, unit));
 }

@@ -65,7 +65,7 @@ public sealed record ZeroUnit(int Index, string Name, UnitKinds Kind, long Eleme
 
     private static int LayerOf(string name) => int.Parse(name.Split('.')[1], CultureInfo.InvariantCulture);
 
-    private static string NameOf(ParameterInfo parameter)
+    internal static string NameOf(ParameterInfo parameter)
     {
         var parts = parameter.Name.Split('.');
         return parameter.Kind switch

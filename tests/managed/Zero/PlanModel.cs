@@ -29,7 +29,7 @@ internal static class PlanModel
         return units;
     }
 
-    public static (IReadOnlyList<ZeroUnit> Units, ZeroOptions Options) Random(Random random)
+    public static (IReadOnlyList<ZeroUnit> Units, ZeroDivision Options) Random(Random random)
     {
         var adapters = random.Next(2) == 0;
         UnitKinds[] some =

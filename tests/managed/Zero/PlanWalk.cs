@@ -1,7 +1,5 @@
 using LlavaSharp.Interop;
 using LlavaSharp.Zero;
-using ZeroOp = LlavaSharp.Zero.ZeroOp;
-using ZeroPhase = LlavaSharp.Zero.ZeroPhase;
 
 namespace LlavaSharp.Tests.Zero;
 
@@ -27,7 +25,6 @@ internal sealed class PlanWalk(ZeroPlan plan, ZeroPhase phase)
         plan.Units.ToDictionary(u => u.Index, u => plan.Divides(u) ? Weights.Shard : Weights.Whole);
     private readonly Dictionary<int, Gradient> _gradients = plan.Units.ToDictionary(u => u.Index, _ => Gradient.None);
     private readonly List<int> _forward = [], _backward = [], _updated = [];
-    private readonly Dictionary<int, int> _buckets = [];
     private bool _normed;
 
     public void Check()
@@ -36,7 +33,9 @@ internal sealed class PlanWalk(ZeroPlan plan, ZeroPhase phase)
         {
             Step(step);
             ZeroUnit[] live = [.. plan.Units.Where(u => plan.Divides(u) && u.Host == u.Index && _weights[u.Index] != Weights.Shard)];
-            Assert.True(live.Length <= plan.Options.Prefetch + 1, $"{live.Length} blocks at {step}");
+            var travelling = plan.Units.Where(u => _gradients[u.Index] == Gradient.Travelling).Select(u => u.Elements).ToArray();
+            Assert.True(travelling.Sum() < (2 * plan.Division.BucketElements) + (2 * travelling.DefaultIfEmpty().Max()));
+            Assert.True(live.Length <= plan.Division.Prefetch + 1, $"{live.Length} blocks at {step}");
         }
 
         Assert.All(plan.Units, u => Assert.Equal(plan.Divides(u) ? Weights.Shard : Weights.Whole, _weights[u.Index]));
@@ -50,19 +49,12 @@ internal sealed class PlanWalk(ZeroPlan plan, ZeroPhase phase)
         }
 
         Assert.Equal(chain.Select(u => u.Index), _forward);
-        var reduces = phase == ZeroPhase.Last || plan.Options.Stage >= 2;
+        var reduces = phase == ZeroPhase.Last || plan.Division.Stage >= 2;
         Assert.All(trained, u => Assert.Equal(reduces ? Gradient.Settled : Gradient.Made, _gradients[u.Index]));
-
-        // As many bytes travel together as a bucket holds; only an exchange's last unit may take it past that.
-        foreach (var bucket in _buckets.GroupBy(b => b.Value, b => plan.Units[b.Key].Elements).Select(g => g.ToArray()))
-        {
-            Assert.True(bucket[..^1].Sum() < plan.Options.BucketElements);
-        }
     }
 
-    private void Step(ZeroStep step)
+    private void Step(ShardingStep step)
     {
-        Assert.Equal(step.Op is ZeroOp.Reduce or ZeroOp.Settle, step.Bucket >= 0);
         switch (step.Op)
         {
             case ZeroOp.Gather:
@@ -84,11 +76,9 @@ internal sealed class PlanWalk(ZeroPlan plan, ZeroPhase phase)
             case ZeroOp.Reduce:
                 Assert.Equal(Gradient.Made, _gradients[step.Unit]);
                 _gradients[step.Unit] = Gradient.Travelling;
-                _buckets[step.Unit] = step.Bucket;
                 break;
             case ZeroOp.Settle:
                 Assert.Equal(Gradient.Travelling, _gradients[step.Unit]);
-                Assert.Equal(_buckets[step.Unit], step.Bucket);
                 _gradients[step.Unit] = Gradient.Settled;
                 break;
             default:
@@ -97,7 +87,7 @@ internal sealed class PlanWalk(ZeroPlan plan, ZeroPhase phase)
         }
     }
 
-    private void Compute(ZeroStep step)
+    private void Compute(ShardingStep step)
     {
         // What computes is whole, its adapters too; the embedding's backward scatters rows and needs no weights.
         var unit = plan.Units[step.Unit];
@@ -122,7 +112,7 @@ internal sealed class PlanWalk(ZeroPlan plan, ZeroPhase phase)
         }
     }
 
-    private void UpdateStep(ZeroStep step)
+    private void UpdateStep(ShardingStep step)
     {
         Assert.Equal(ZeroPhase.Update, step.Phase);
         switch (step.Op)
@@ -131,15 +121,14 @@ internal sealed class PlanWalk(ZeroPlan plan, ZeroPhase phase)
                 Assert.Empty(_updated);
                 _normed = true;
                 break;
-            case ZeroOp.Update:
+            case ZeroOp.Adamw:
                 Assert.True(_normed);
                 _updated.Add(step.Unit);
                 break;
             default:
                 Assert.Equal(ZeroOp.Publish, step.Op);
                 Assert.Equal(step.Unit, _updated[^1]);
-                Assert.True(plan.Options.Stage > 0 && !plan.Divides(plan.Units[step.Unit]));
-                _weights[step.Unit] = Weights.Coming;
+                Assert.True(plan.Division.Stage > 0 && !plan.Divides(plan.Units[step.Unit]));
                 break;
         }
     }

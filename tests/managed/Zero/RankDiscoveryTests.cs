@@ -1,3 +1,4 @@
+using LlavaSharp.Interop;
 using LlavaSharp.Zero;
 
 namespace LlavaSharp.Tests.Zero;
@@ -8,25 +9,24 @@ public sealed class RankDiscoveryTests
     private const string Master = " MASTER_ADDR=node0 MASTER_PORT=29500";
 
     [Theory]
-    [InlineData("", 0, 1, 0, Transport.None)]
-    [InlineData(Mpi, 3, 8, 1, Transport.Mpi)]
-    [InlineData("OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=1", 0, 1, 0, Transport.None)]
-    [InlineData("PMI_RANK=2 PMI_SIZE=4 MPI_LOCALRANKID=0", 2, 4, 0, Transport.Mpi)]
-    [InlineData("RANK=5 WORLD_SIZE=8 LOCAL_RANK=1" + Master, 5, 8, 1, Transport.Gloo)]
-    [InlineData("RANK=5 WORLD_SIZE=8" + Master, 5, 8, 0, Transport.Gloo)]
-    [InlineData("RANK=0 WORLD_SIZE=1", 0, 1, 0, Transport.None)]
-    [InlineData("SLURM_PROCID=3 SLURM_STEP_NUM_TASKS=4 SLURM_LOCALID=1" + Master, 3, 4, 1, Transport.Gloo)]
-    [InlineData("SLURM_PROCID=3 SLURM_STEP_NUM_TASKS=4 SLURM_LOCALID=1 PMIX_RANK=3", 3, 4, 1, Transport.Mpi)]
-    [InlineData("SLURM_PROCID=0 SLURM_NTASKS=4 SLURM_LOCALID=0", 0, 1, 0, Transport.None)]
-    [InlineData(Mpi + " SLURM_PROCID=1 SLURM_STEP_NUM_TASKS=2 SLURM_LOCALID=0", 3, 8, 1, Transport.Mpi)]
-    [InlineData(Mpi + " RANK=3 WORLD_SIZE=8", 3, 8, 1, Transport.Mpi)]
-    [InlineData("SLURM_PROCID=1 SLURM_STEP_NUM_TASKS=2 RANK=5 WORLD_SIZE=8 LOCAL_RANK=1" + Master, 5, 8, 1, Transport.Gloo)]
-    public void Reads_what_launchers_leave(string variables, int rank, int world, int local, Transport transport)
+    [InlineData("", 0, 1, 0, null)]
+    [InlineData(Mpi, 3, 8, 1, CommunicatorKind.Mpi)]
+    [InlineData("OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=1", 0, 1, 0, null)]
+    [InlineData("PMI_RANK=2 PMI_SIZE=4 MPI_LOCALRANKID=0", 2, 4, 0, CommunicatorKind.Mpi)]
+    [InlineData("RANK=5 WORLD_SIZE=8 LOCAL_RANK=1" + Master, 5, 8, 1, CommunicatorKind.Gloo)]
+    [InlineData("RANK=5 WORLD_SIZE=8" + Master, 5, 8, 0, CommunicatorKind.Gloo)]
+    [InlineData("RANK=0 WORLD_SIZE=1", 0, 1, 0, null)]
+    [InlineData("SLURM_PROCID=3 SLURM_STEP_NUM_TASKS=4 SLURM_LOCALID=1" + Master, 3, 4, 1, CommunicatorKind.Gloo)]
+    [InlineData("SLURM_PROCID=3 SLURM_STEP_NUM_TASKS=4 SLURM_LOCALID=1 PMIX_RANK=3", 3, 4, 1, CommunicatorKind.Mpi)]
+    [InlineData("SLURM_PROCID=0 SLURM_NTASKS=4 SLURM_LOCALID=0", 0, 1, 0, null)]
+    [InlineData(Mpi + " SLURM_PROCID=1 SLURM_STEP_NUM_TASKS=2 SLURM_LOCALID=0", 3, 8, 1, CommunicatorKind.Mpi)]
+    [InlineData(Mpi + " RANK=3 WORLD_SIZE=8", 3, 8, 1, CommunicatorKind.Mpi)]
+    [InlineData("SLURM_PROCID=1 SLURM_STEP_NUM_TASKS=2 RANK=5 WORLD_SIZE=8 LOCAL_RANK=1" + Master, 5, 8, 1, CommunicatorKind.Gloo)]
+    public void Reads_what_launchers_leave(string variables, int rank, int world, int local, CommunicatorKind? carrier)
     {
         var place = Find(variables);
-        Assert.Equal((rank, world, local, transport), (place.Rank, place.World, place.LocalRank, place.Transport));
-        Assert.Equal(transport == Transport.Gloo ? "node0" : null, place.MasterAddress);
-        Assert.Equal(transport == Transport.Gloo ? 29500 : 0, place.MasterPort);
+        Assert.Equal((rank, world, local, carrier), (place.Rank, place.World, place.LocalRank, place.Carrier));
+        Assert.Equal(carrier == CommunicatorKind.Gloo ? "node0:29500" : "", place.Address);
         Assert.Equal(rank == 0, place.IsFirst);
     }
 

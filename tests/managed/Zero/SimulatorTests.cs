@@ -63,7 +63,7 @@ public sealed class SimulatorTests
     [Fact]
     public void Fetching_ahead_hides_exchanges()
     {
-        var options = new ZeroOptions { Stage = 3, World = 256 };
+        var options = new ZeroDivision { Stage = 3, World = 256 };
         double[] exposed =
         [
             Run("vicuna-7b", options with { Overlap = false }).Update.ExposedSeconds,
@@ -163,7 +163,7 @@ public sealed class SimulatorTests
         SupervisedPerSample = 150,
     };
 
-    private static (ZeroPlan Plan, SimulatedUpdate Update) Run(string shape, ZeroOptions options)
+    private static (ZeroPlan Plan, SimulatedUpdate Update) Run(string shape, ZeroDivision options)
     {
         var plan = ZeroPlan.Build(ZeroUnit.Of(KnownShapes.Get(shape), Full), options);
         return (plan, Simulator.Run(plan, Hosts, Sample(shape) with { Samples = 16, RecomputeLayers = 32 }));

@@ -1,5 +1,6 @@
 using System.Globalization;
 using LlavaSharp.Checkpoints;
+using LlavaSharp.Zero;
 
 namespace LlavaSharp.Training.Resume;
 
@@ -41,29 +42,24 @@ public sealed class CheckpointStore(string output, int? limit = null)
         return null;
     }
 
-    /// <summary>Writes a checkpoint, then deletes those that are too many.</summary>
+    /// <summary>Writes a checkpoint, then deletes those that are too many. With several processes each fills in its files; the
+    /// checkpoint is there when those of all are on the disk.</summary>
     /// <param name="step">Updates done.</param>
-    /// <param name="fill">Writes its files into the folder it is given.</param>
+    /// <param name="fill">Writes this process's files into the folder it is given; where it fails on one process, it fails on all.</param>
+    /// <param name="ranks">The processes, which see the same folder; null for one.</param>
     /// <returns>The checkpoint's folder.</returns>
     /// <exception cref="UserErrorException">It cannot be written; the older ones are as they were.</exception>
-    public string Save(int step, Action<string> fill)
+    public string Save(int step, Action<string> fill, Ranks? ranks = null)
     {
+        ranks ??= Ranks.Single;
         var target = Path.Combine(output, Name(Prefix, step));
-        var temporary = Aside(step);
+        var temporary = ranks.Gather("naming a checkpoint", ranks.IsFirst ? Aside(step) : "")[0];
         try
         {
-            Directory.CreateDirectory(temporary);
+            First(() => Directory.CreateDirectory(temporary));
             fill(temporary);
-            CheckpointManifest.Write(temporary);
-            if (Directory.Exists(target))
-            {
-                // Of an earlier try, past the checkpoint that this run went on from.
-                Directory.Move(target, Aside(step));
-            }
-
-            Directory.Move(temporary, target);
-            Rotate(step);
-            RemoveLeftovers();
+            var hashes = ranks.World == 1 ? null : Hashes(ranks, temporary);
+            First(() => Finish(step, temporary, target, hashes));
             return target;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -72,8 +68,49 @@ public sealed class CheckpointStore(string output, int? limit = null)
         }
         finally
         {
-            TryDelete(temporary);
+            if (ranks.IsFirst)
+            {
+                TryDelete(temporary);
+            }
         }
+
+        void First(Action work) => ranks.Together("writing a checkpoint", () =>
+        {
+            try
+            {
+                if (ranks.IsFirst)
+                {
+                    work();
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw AtomicFile.CannotWrite(target, e);
+            }
+        });
+    }
+
+    // Shards are large: each process hashes its own.
+    private static Dictionary<string, string> Hashes(Ranks ranks, string folder)
+    {
+        var name = StoredState.ShardName(ranks.Rank, ranks.World);
+        var path = Path.Combine(folder, name);
+        var own = File.Exists(path) ? $"{name}={CheckpointManifest.Sha256(path)}" : "";
+        return ranks.Gather("hashing a checkpoint", own).Where(h => h.Length > 0).Select(h => h.Split('=')).ToDictionary(h => h[0], h => h[1]);
+    }
+
+    private void Finish(int step, string temporary, string target, Dictionary<string, string>? hashes)
+    {
+        CheckpointManifest.Write(temporary, hashes);
+        if (Directory.Exists(target))
+        {
+            // Of an earlier try, past the checkpoint that this run went on from.
+            Directory.Move(target, Aside(step));
+        }
+
+        Directory.Move(temporary, target);
+        Rotate(step);
+        RemoveLeftovers();
     }
 
     /// <summary>Deletes what writing was cut short of, and nothing else.</summary>

@@ -23,11 +23,28 @@ public sealed record ResumeFrom(string Folder, RunState State, IReadOnlyList<(st
     [
         "output_dir", "overwrite_output_dir", "resume", "threads", "dataloader_num_workers", "logging_steps", "save_steps", "save_strategy",
         "save_total_limit", "data_path", "image_folder", "model_name_or_path", "vision_tower", "pretrain_mm_mlp_adapter", "dry_run", "peak_tflops",
-        "gradient_checkpointing", "memory_limit",
+        "gradient_checkpointing", "memory_limit", "zero", "zero_prefetch", "zero_bucket", "zero_overlap", "ddp_timeout", "on_nan",
     ];
 
     /// <summary>The checkpoint's name for messages, such as checkpoint-40.</summary>
     public string Name => Path.GetFileName(Path.TrimEndingDirectorySeparator(Folder));
+
+    /// <summary>Micro-batches that each process has behind it, counted as this run's processes and batches count.</summary>
+    /// <param name="options">The flags of now.</param>
+    /// <returns>The data cursor.</returns>
+    /// <exception cref="UserErrorException">The samples seen so far are no whole number of this run's micro-batches.</exception>
+    public long MicroBatches(TrainOptions options)
+    {
+        if (State.World == options.Place.World)
+        {
+            return State.MicroBatches;
+        }
+
+        var (whole, rest) = Math.DivRem(State.MicroBatches * State.World, options.Place.World);
+        return rest == 0 ? whole : throw new UserErrorException(
+            $"{Name} stands after {State.MicroBatches} micro-batches of {State.World} processes, which {options.Place.World} cannot share evenly; "
+            + "go on with as many as then, or begin anew with --resume no");
+    }
 
     /// <summary>Chooses the checkpoint that <c>--resume</c> asks for.</summary>
     /// <param name="options">resume, output_dir.</param>
@@ -64,10 +81,23 @@ public sealed record ResumeFrom(string Folder, RunState State, IReadOnlyList<(st
     {
         var then = JsonNode.Parse(File.ReadAllBytes(Path.Combine(Folder, ResolvedConfig.FileName)))?["flags"] as JsonObject ?? [];
         var now = ResolvedConfig.FlagsJson(options);
+        if (State.World != options.Place.World)
+        {
+            var same = SameUpdate(then, options);
+            warn($"{Name} was made by {State.World} processes, this run has {options.Place.World}: "
+                + (same ? "" : $"an update has {(options.Place.World > State.World ? "more" : "fewer")} samples from here on, and ")
+                + "the samples that are left of this epoch come in another order");
+        }
+
         foreach (var (name, value) in now.Where(f => !Harmless.Contains(f.Key) && then.ContainsKey(f.Key)))
         {
             var (old, current) = (then[name]?.ToJsonString() ?? "unset", value?.ToJsonString() ?? "unset");
             if (old == current)
+            {
+                continue;
+            }
+
+            if (name == "gradient_accumulation_steps" && State.World != options.Place.World && SameUpdate(then, options))
             {
                 continue;
             }
@@ -82,6 +112,10 @@ public sealed record ResumeFrom(string Folder, RunState State, IReadOnlyList<(st
             warn($"--{name} is {current}, {Name} was made with {old}: from here on the run is another one");
         }
     }
+
+    // Other processes, and as many micro-batches in an update over all of them.
+    private bool SameUpdate(JsonObject then, TrainOptions options) =>
+        then["gradient_accumulation_steps"]?.GetValue<int>() * State.World == options.GradientAccumulationSteps * options.Place.World;
 
     private static ResumeFrom? Newest(string output)
     {

@@ -1,12 +1,14 @@
 using System.Runtime.InteropServices;
 using LlavaSharp.Checkpoints;
 using LlavaSharp.Interop;
+using LlavaSharp.Zero;
 
 namespace LlavaSharp.Training.Resume;
 
 /// <summary>
 /// The tensors of a checkpoint: weights.safetensors, the parameters that train, and optimizer.safetensors, AdamW's moments,
-/// both float32, which is what they are. Frozen parameters stay where they were read from.
+/// both float32, which is what they are; or, where processes divide them, each one's part in a file of its own. Frozen parameters
+/// stay where they were read from.
 /// </summary>
 public static class RunCheckpoint
 {
@@ -16,73 +18,133 @@ public static class RunCheckpoint
     /// <summary>File of the moments, under torch's names: exp_avg.NAME and exp_avg_sq.NAME.</summary>
     public const string OptimizerFile = "optimizer.safetensors";
 
-    private static readonly (Slot Slot, string Prefix)[] Moments =
-        [(Slot.FirstMoment, "exp_avg."), (Slot.SecondMoment, "exp_avg_sq.")];
+    private static readonly Slot[] Slots = [Slot.Weight, Slot.FirstMoment, Slot.SecondMoment];
 
-    /// <summary>Writes both files.</summary>
+    /// <summary>Writes this process's files.</summary>
     /// <param name="folder">The checkpoint.</param>
     /// <param name="model">The model.</param>
     /// <param name="trainer">Its trainer.</param>
-    public static void Write(string folder, Model model, Trainer trainer)
+    /// <param name="sharding">How the state lies; null for one process.</param>
+    public static void Write(string folder, Model model, Trainer trainer, Sharding? sharding = null)
     {
+        sharding ??= Sharding.None;
         ParameterInfo[] trained = [.. model.Parameters.Where(p => p.Trainable)];
-        var buffer = new float[trained.Max(p => p.Count)];
-        SafetensorsWriter.Write(
-            Path.Combine(folder, WeightsFile),
-            [.. trained.Select(p => Tensor(p.Name, p, values => model.Read(p.Name, values)))]);
-        SafetensorsWriter.Write(
-            Path.Combine(folder, OptimizerFile),
-            [
-                .. from moment in Moments
-                   from p in trained
-                   select Tensor(moment.Prefix + p.Name, p, values => trainer.ReadSlot(moment.Slot, p.Name, values)),
-            ]);
-
-        TensorSource Tensor(string name, ParameterInfo p, SpanAction read) => new(name, TensorType.F32, p.Shape, stream =>
+        if (sharding.Ranks.IsFirst)
         {
-            var values = buffer.AsSpan(0, (int)p.Count);
-            read(values);
-            stream.Write(MemoryMarshal.AsBytes(values));
-        });
-    }
+            var buffer = new float[trained.Max(p => p.Count)];
+            WriteWhole(WeightsFile, [Slot.Weight], (slot, p) => model.Read(p.Name, buffer.AsSpan(0, (int)p.Count)));
+            WriteWhole(OptimizerFile, Slots[1..], (slot, p) => trainer.ReadSlot(slot, p.Name, buffer.AsSpan(0, (int)p.Count)));
 
-    /// <summary>Puts both files back, and AdamW's t.</summary>
-    /// <param name="folder">The checkpoint.</param>
-    /// <param name="model">The model.</param>
-    /// <param name="trainer">Its trainer.</param>
-    /// <param name="optimizerSteps">AdamW's t.</param>
-    /// <exception cref="UserErrorException">A tensor is missing, or has another shape.</exception>
-    public static void Restore(string folder, Model model, Trainer trainer, long optimizerSteps)
-    {
-        using (var weights = SafetensorsFile.Open(Path.Combine(folder, WeightsFile)))
-        {
-            foreach (var p in model.Parameters.Where(p => p.Trainable))
+            void WriteWhole(string file, Slot[] slots, Action<Slot, ParameterInfo> read)
             {
-                model.Write(p.Name, ElementType.Float32, p.Shape, Bytes(weights, p.Name, p));
+                TensorSource[] tensors =
+                [
+                    .. from slot in slots
+                       from p in trained
+                       where !sharding.Divides(slot, p.Kind)
+                       select new TensorSource(StoredState.Prefixes[slot] + p.Name, TensorType.F32, p.Shape, stream =>
+                       {
+                           read(slot, p);
+                           stream.Write(MemoryMarshal.AsBytes(buffer.AsSpan(0, (int)p.Count)));
+                       }),
+                ];
+                if (tensors.Length > 0)
+                {
+                    SafetensorsWriter.Write(Path.Combine(folder, file), tensors);
+                }
             }
         }
 
-        using var optimizer = SafetensorsFile.Open(Path.Combine(folder, OptimizerFile));
-        foreach (var p in model.Parameters.Where(p => p.Trainable))
+        WriteShard(folder, trained, trainer, sharding);
+    }
+
+    /// <summary>Puts the tensors back, and AdamW's t.</summary>
+    /// <param name="folder">The checkpoint, written by as many processes or by others.</param>
+    /// <param name="model">The model.</param>
+    /// <param name="trainer">Its trainer.</param>
+    /// <param name="optimizerSteps">AdamW's t.</param>
+    /// <param name="sharding">How the state lies now; null for one process.</param>
+    /// <exception cref="UserErrorException">A tensor is missing, or has another shape.</exception>
+    public static void Restore(string folder, Model model, Trainer trainer, long optimizerSteps, Sharding? sharding = null)
+    {
+        sharding ??= Sharding.None;
+        using var state = StoredState.Open(folder);
+        foreach (var slot in Slots)
         {
-            foreach (var (slot, prefix) in Moments)
+            foreach (var unit in model.Parameters.Where(p => p.Trainable).GroupBy(p => p.Unit))
             {
-                trainer.WriteSlot(slot, p.Name, MemoryMarshal.Cast<byte, float>(Bytes(optimizer, prefix + p.Name, p)));
+                if (sharding.Divides(slot, unit.First().Kind))
+                {
+                    RestoreShard(state, slot, unit, trainer);
+                    continue;
+                }
+
+                foreach (var p in unit)
+                {
+                    var values = new float[p.Count];
+                    state.Read(slot, p, values);
+                    if (slot == Slot.Weight)
+                    {
+                        model.Write(p.Name, ElementType.Float32, p.Shape, MemoryMarshal.AsBytes<float>(values));
+                    }
+                    else
+                    {
+                        trainer.WriteSlot(slot, p.Name, values);
+                    }
+                }
             }
         }
 
         trainer.StepCount = optimizerSteps;
     }
 
-    private static ReadOnlySpan<byte> Bytes(SafetensorsFile file, string name, ParameterInfo parameter)
+    private static void WriteShard(string folder, ParameterInfo[] trained, Trainer trainer, Sharding sharding)
     {
-        var entry = file[name];
-        return entry.Type == TensorType.F32 && entry.Shape.SequenceEqual(parameter.Shape)
-            ? file.Bytes(name)
-            : throw new UserErrorException(
-                $"'{file.Path}': {name} is {entry.Type.SafetensorsName()} [{string.Join(", ", entry.Shape)}], "
-                + $"but the model's is F32 [{string.Join(", ", parameter.Shape)}]");
+        var units = trained.DistinctBy(p => p.Unit).Where(p => Slots.Any(slot => sharding.Divides(slot, p.Kind))).ToArray();
+        if (units.Length == 0)
+        {
+            return;
+        }
+
+        var (ranks, tensors) = (sharding.Ranks, new List<TensorSource>());
+        foreach (var slot in Slots)
+        {
+            foreach (var p in units.Where(p => sharding.Divides(slot, p.Kind)))
+            {
+                var count = trainer.Shard(slot, p.Unit).Count;
+                tensors.Add(new(StoredState.TensorName(slot, ZeroUnit.NameOf(p)), TensorType.F32, [count], stream =>
+                {
+                    var values = new float[count];
+                    trainer.ReadShard(slot, p.Unit, values);
+                    stream.Write(MemoryMarshal.AsBytes<float>(values));
+                }));
+            }
+        }
+
+        SafetensorsWriter.Write(Path.Combine(folder, StoredState.ShardName(ranks.Rank, ranks.World)), tensors);
+        if (ranks.IsFirst)
+        {
+            StoredState.WriteShardsFile(
+                folder, ranks.World, units.Select(p => (ZeroUnit.NameOf(p), trainer.Shard(Slot.FirstMoment, p.Unit).Whole)));
+        }
     }
 
-    private delegate void SpanAction(Span<float> values);
+    // The part that this process holds now, cut out of the parameters that it overlaps; gaps between them are zero.
+    private static void RestoreShard(StoredState state, Slot slot, IGrouping<int, ParameterInfo> unit, Trainer trainer)
+    {
+        var shard = trainer.Shard(slot, unit.Key);
+        var part = new float[shard.Count];
+        foreach (var p in unit)
+        {
+            var (from, to) = (Math.Max(p.Offset, shard.Begin), Math.Min(p.Offset + p.Count, shard.Begin + shard.Count));
+            if (from < to)
+            {
+                var values = new float[p.Count];
+                state.Read(slot, p, values);
+                values.AsSpan((int)(from - p.Offset), (int)(to - from)).CopyTo(part.AsSpan((int)(from - shard.Begin)));
+            }
+        }
+
+        trainer.WriteShard(slot, unit.Key, part);
+    }
 }

@@ -8,9 +8,9 @@ namespace LlavaSharp.Training.Resume;
 /// <param name="policy">When.</param>
 /// <param name="identity">What the run belongs to; asked for once, with the first checkpoint.</param>
 /// <param name="config">Text of train_config.json.</param>
-/// <param name="more">Writes what the stage leaves beside the state, such as mm_projector.bin.</param>
+/// <param name="more">Writes what the stage leaves beside the state, such as mm_projector.bin, from the weights it is given.</param>
 public sealed class RunSaver(
-    CheckpointStore store, SavePolicy policy, Lazy<RunIdentity> identity, string config, Action<string> more)
+    CheckpointStore store, SavePolicy policy, Lazy<RunIdentity> identity, string config, Action<string, IParameterSource> more)
 {
     private int _saved = -1;
 
@@ -27,11 +27,13 @@ public sealed class RunSaver(
     /// <summary>Writes a checkpoint, unless the state has not changed since the last one.</summary>
     /// <param name="model">The model.</param>
     /// <param name="trainer">Its trainer.</param>
+    /// <param name="sharding">How the state lies on the processes, which all call this.</param>
     /// <param name="history">Every update so far.</param>
     /// <param name="state">Makes the state; its identity is put in here.</param>
     /// <returns>The checkpoint; null when there was nothing new.</returns>
     /// <exception cref="UserErrorException">It cannot be written.</exception>
-    public string? Save(Model model, Trainer trainer, IReadOnlyList<StepRecord> history, Func<RunIdentity, RunState> state)
+    public string? Save(
+        Model model, Trainer trainer, Sharding sharding, IReadOnlyList<StepRecord> history, Func<RunIdentity, RunState> state)
     {
         if (history.Count == 0 || history.Count == _saved)
         {
@@ -42,11 +44,17 @@ public sealed class RunSaver(
         _saved = history.Count;
         return store.Save(history.Count, temporary =>
         {
-            RunCheckpoint.Write(temporary, model, trainer);
-            RunHistory.Write(temporary, history);
-            AtomicFile.WriteText(Path.Combine(temporary, ResolvedConfig.FileName), config);
-            state(identity.Value).Write(temporary);
-            more(temporary);
-        });
+            sharding.Ranks.Together("writing a checkpoint's state", () =>
+            {
+                RunCheckpoint.Write(temporary, model, trainer, sharding);
+                if (sharding.Ranks.IsFirst)
+                {
+                    RunHistory.Write(temporary, history);
+                    AtomicFile.WriteText(Path.Combine(temporary, ResolvedConfig.FileName), config);
+                    state(identity.Value).Write(temporary);
+                }
+            });
+            new SharedWeights(model, trainer, sharding).Write(source => more(temporary, source));
+        }, sharding.Ranks);
     }
 }

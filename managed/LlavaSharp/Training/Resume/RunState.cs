@@ -17,10 +17,13 @@ public sealed record RunState
     /// <summary>Updates done.</summary>
     public required int Step { get; init; }
 
+    /// <summary>Processes.</summary>
+    public int World { get; init; } = 1;
+
     /// <summary>Updates planned.</summary>
     public required int TotalSteps { get; init; }
 
-    /// <summary>Micro-batches taken from the sampler's order: the data cursor.</summary>
+    /// <summary>Micro-batches that each process has taken from the sampler's order: the data cursor.</summary>
     public required long MicroBatches { get; init; }
 
     /// <summary>AdamW's t; less than <see cref="Step"/> where updates had nothing to learn.</summary>
@@ -46,6 +49,7 @@ public sealed record RunState
     public void Write(string folder) => AtomicFile.WriteText(Path.Combine(folder, FileName), new JsonObject
     {
         ["format"] = 1,
+        ["world"] = World,
         ["step"] = Step,
         ["total_steps"] = TotalSteps,
         ["micro_batches"] = MicroBatches,
@@ -81,6 +85,7 @@ public sealed record RunState
             var (schedule, random) = (json["schedule"]!, json["random"]!);
             return new()
             {
+                World = json["world"]?.GetValue<int>() ?? 1,
                 Step = json["step"]!.GetValue<int>(),
                 TotalSteps = json["total_steps"]!.GetValue<int>(),
                 MicroBatches = json["micro_batches"]!.GetValue<long>(),

@@ -1,3 +1,5 @@
+using LlavaSharp.Interop;
+
 namespace LlavaSharp.Zero.Simulation;
 
 /// <summary>
@@ -28,7 +30,7 @@ public sealed class Simulator
 
     private double Now => _computed + _waited;
 
-    private int World => _plan.Options.World;
+    private int World => _plan.Division.World;
 
     /// <summary>Simulates one update.</summary>
     /// <param name="plan">What every device does.</param>
@@ -45,14 +47,16 @@ public sealed class Simulator
             run.Play(phases[micro + 1 < work.Accumulation ? ZeroPhase.Micro : ZeroPhase.Last]);
         }
 
+        // The update ends when its weights have gone round.
         run.Play(phases[ZeroPhase.Update]);
+        run._waited += Math.Max(0, run._free - run.Now);
         var operations = work.ModelOperations(plan) * work.Accumulation;
         return new(
             run.Now, run._computed, run._exchanged, run._peak,
-            (double)work.Samples * work.Accumulation * plan.Options.World / run.Now, operations / run.Now / machine.Flops);
+            (double)work.Samples * work.Accumulation * plan.Division.World / run.Now, operations / run.Now / machine.Flops);
     }
 
-    private void Play(IEnumerable<ZeroStep> steps)
+    private void Play(IEnumerable<ShardingStep> steps)
     {
         foreach (var step in steps)
         {
@@ -61,13 +65,13 @@ public sealed class Simulator
         }
     }
 
-    private void Play(ZeroStep step)
+    private void Play(ShardingStep step)
     {
-        var unit = step.Unit < 0 ? null : _units[step.Unit];
+        var unit = _units[step.Unit];
         switch (step.Op)
         {
             case ZeroOp.Gather or ZeroOp.Publish:
-                Exchange(unit!, 1);
+                Exchange(unit, 1);
                 if (step.Op == ZeroOp.Gather)
                 {
                     _gathered.Add(step.Unit);
@@ -75,11 +79,11 @@ public sealed class Simulator
 
                 break;
             case ZeroOp.Reduce:
-                Exchange(unit!, _plan.Options.Stage == 0 ? 2 : 1);
+                Exchange(unit, _plan.Division.Stage == 0 ? 2 : 1);
                 break;
             case ZeroOp.Wait or ZeroOp.Settle:
                 _waited += Math.Max(0, _ready[step.Unit] - Now);
-                if (step.Op == ZeroOp.Settle && _plan.Options.Stage >= 2)
+                if (step.Op == ZeroOp.Settle && _plan.Division.Stage >= 2)
                 {
                     _wholeGradients.Remove(step.Unit);
                 }
@@ -99,7 +103,7 @@ public sealed class Simulator
                 _waited += Math.Max(0, _free - Now) + _machine.MeetSeconds(World);
                 break;
             default:
-                _computed += AdamWBytes * Owned(unit!, _plan.Options.Stage >= 1) / _machine.MemoryBytesPerSecond;
+                _computed += AdamWBytes * Owned(unit, _plan.Division.Stage >= 1) / _machine.MemoryBytesPerSecond;
                 break;
         }
     }
@@ -112,7 +116,7 @@ public sealed class Simulator
         _free = Math.Max(_free, Now) + seconds;
         _exchanged += seconds;
         _ready[unit.Index] = _free;
-        if (!_plan.Options.Overlap)
+        if (!_plan.Division.Overlap)
         {
             _waited += Math.Max(0, _free - Now);
         }
@@ -124,7 +128,7 @@ public sealed class Simulator
     private void Note()
     {
         double bytes = _machine.ElementBytes, master = bytes < 4 ? 4 : 0;
-        var stage = _plan.Options.Stage;
+        var stage = _plan.Division.Stage;
         double weights = 0, gathered = 0, gradients = 0, optimizer = 0;
         foreach (var unit in _plan.Units)
         {

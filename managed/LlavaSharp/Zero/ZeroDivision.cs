@@ -3,7 +3,7 @@ using System.Globalization;
 namespace LlavaSharp.Zero;
 
 /// <summary>How training is divided over processes, after Rajbhandari et al. 2020 ("ZeRO").</summary>
-public sealed record ZeroOptions
+public sealed record ZeroDivision
 {
     /// <summary>0 divides nothing; 1 the optimizer's state; 2 gradients too; 3 the decoder's weights too.</summary>
     public int Stage { get; init; }
