@@ -25,6 +25,7 @@ usage: ./build.sh VERB [ARGUMENTS]
   bench scaling      a step's cost against tokens, layers, width, batch, threads; draws charts: [--out FOLDER]
   bench load         loading a checkpoint beside one memcpy of the same bytes: [--model FOLDER]
   bench images       JPEG to pixels on one core, beside Pillow where $LLAVASHARP_PEER has it
+  distributed        train with several processes under mpirun: every stage with 2, 3 and 4, and the faults
   soak [KILLS STEPS] kill runs with SIGKILL at random moments, resume them, compare bytes (default 20 kills, 200 steps)
   parity DIR...      compare the engine with recorded reference cases
   peer SCRIPT ARGS   run tests/peer/SCRIPT.py with $LLAVASHARP_PEER (default python3)
@@ -269,6 +270,8 @@ verb_test() {
 }
 
 # The kill tests of the suite, as long as asked for.
+verb_distributed() { LLAVASHARP_DISTRIBUTED=all verb_test LaunchTests; }
+
 verb_soak() {
   LLAVASHARP_KILLS=${1:-20} LLAVASHARP_KILL_STEPS=${2:-200} verb_test KillTests
 }
@@ -317,7 +320,7 @@ verb_docs() {
 verb=${1:-help}
 (($# == 0)) || shift
 case $verb in
-  setup | native | managed | demo | test | soak | bench | parity | peer | bindings | format | lint | docs) "verb_$verb" "$@" ;;
+  setup | native | managed | demo | test | distributed | soak | bench | parity | peer | bindings | format | lint | docs) "verb_$verb" "$@" ;;
   help | -h | --help) usage ;;
   *) usage >&2; die "unknown verb '$verb'" ;;
 esac
