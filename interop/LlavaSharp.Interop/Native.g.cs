@@ -265,7 +265,7 @@ public enum FaultKind
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "d1dd1a32d55f6444d8070499a990c7f5f1494736b38fc0eac6fd25c531ea88d3";
+    public const string HeaderHash = "180e9ceb59217acb7c290c9dbb9c5a6905205dcfcb8cd0c8b789db9a0588ec43";
 
     public const int AbiVersion = 1;
 
@@ -391,7 +391,7 @@ internal static unsafe partial class Native
         ("ModelConfig", "VisionNormEps", 88),
         ("ModelConfig", "NormEps", 96),
         ("ModelConfig", "RopeTheta", 104),
-        ("Parameter", "", 72),
+        ("Parameter", "", 80),
         ("Parameter", "Name", 0),
         ("Parameter", "UnitKind", 8),
         ("Parameter", "Unit", 12),
@@ -401,6 +401,7 @@ internal static unsafe partial class Native
         ("Parameter", "Reserved", 28),
         ("Parameter", "Shape", 32),
         ("Parameter", "Count", 64),
+        ("Parameter", "Offset", 72),
         ("Batch", "", 104),
         ("Batch", "Size", 0),
         ("Batch", "Tokens", 8),
@@ -690,6 +691,9 @@ internal static unsafe partial class Native
 
         /// <summary>Elements.</summary>
         public long Count;
+
+        /// <summary>Floats from the start of its unit.</summary>
+        public long Offset;
     }
 
     /// <summary>A micro-batch: B samples laid end to end as one run of T tokens, without padding. Where sample b
