@@ -43,7 +43,7 @@ internal sealed record MemoryChoice
         ModelConfig shape, TrainOptions options, UnitKinds trained, int rank, long held, Action<string> warn)
     {
         long longest = options.ModelMaxLength, batch = Math.Min(int.MaxValue, longest * options.PerDeviceTrainBatchSize);
-        bool frozen = (trained & (UnitKinds.Layer | UnitKinds.Lora | UnitKinds.Head)) == 0;
+        bool frozen = (trained & (UnitKinds.Vision | UnitKinds.Layer | UnitKinds.Lora | UnitKinds.Head)) == 0;
         long all = frozen ? Math.Min(batch, Math.Max(longest, FrozenTokens)) : batch;
         long limit = options.MemoryLimit ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         held += Pictures(shape, options);
@@ -119,16 +119,17 @@ internal sealed record MemoryChoice
         ? string.Create(CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0} MiB")
         : string.Create(CultureInfo.InvariantCulture, $"{bytes / 1073741824.0:0.0} GiB");
 
-    // So many tokens of samples as long as can be, an image in each, every token supervised.
+    // So many tokens of samples as long as can be, an image in each, or tiles all over, every token supervised.
     private static Workload Work(ModelConfig shape, TrainOptions options, UnitKinds trained, int rank, long tokens, int layers)
     {
         long samples = Math.Max(1, tokens / options.ModelMaxLength);
+        long pictures = options.ImageAspectRatio == "anyres" ? tokens : samples;
         return new()
         {
             Tokens = tokens,
             Samples = samples,
             Supervised = tokens,
-            Images = shape.ImageRows == 0 ? 0 : Math.Min(samples, tokens / shape.ImageRows),
+            Images = shape.ImageRows == 0 ? 0 : Math.Min(pictures, tokens / shape.ImageRows),
             Units = trained,
             LoraRank = rank,
             RecomputeLayers = layers,
