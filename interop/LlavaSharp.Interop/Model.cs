@@ -82,8 +82,8 @@ public sealed unsafe class Model : IDisposable
         Native.ModelParameterFill(Handle, name, (int)kind, a, b, seed).ThrowIfFailed();
 
     /// <summary>Chooses which units train.</summary>
-    /// <param name="kinds">A set of units; the tower cannot train yet.</param>
-    /// <exception cref="EngineException">A trainer exists, or the set holds the tower.</exception>
+    /// <param name="kinds">A set of units.</param>
+    /// <exception cref="EngineException">A trainer exists.</exception>
     public void SetTrainable(UnitKinds kinds)
     {
         Native.ModelTrainableSet(Handle, (int)kinds).ThrowIfFailed();

@@ -78,7 +78,7 @@ public sealed unsafe class StatusTests : IDisposable
     public void Unsupported_names_what_is_missing()
     {
         Expect(EngineStatus.Unsupported, () => new Engine(new EngineOptions { Device = Device.Hpu }).Dispose());
-        Expect(EngineStatus.Unsupported, () => _model.SetTrainable(UnitKinds.Vision));
+        Expect(EngineStatus.Unsupported, () => _model.AttachLora(new LoraOptions { Rank = 1 }, "head.weight"), "head.weight");
     }
 
     [Fact]
