@@ -33,12 +33,16 @@ public sealed class TrainedUnitsTests
         [
             Row("projector.0.weight", UnitKinds.Projector, true), Row("projector.0.bias", UnitKinds.Projector, false),
             Row("layer.0.mlp.up_proj.weight", UnitKinds.Layer, true), Row("head.norm.weight", UnitKinds.Head, false),
+            Row("vision.layer.0.fc1.weight", UnitKinds.Vision, true), Row("vision.layer.0.fc1.bias", UnitKinds.Vision, false),
         ];
-        Assert.Equal([0, 1, 0, 1], Assignment(""));
-        Assert.Equal([2, 3, 0, 1], Assignment("--mm_projector_lr 1e-5"));
-        Assert.Equal([0, 1, 0, 4], Assignment("--freeze_backbone"));
+        Assert.Equal([0, 1, 0, 1, 5, 6], Assignment(""));
+        Assert.Equal([2, 3, 0, 1, 5, 6], Assignment("--mm_projector_lr 1e-5"));
+        Assert.Equal([0, 1, 0, 4, 5, 6], Assignment("--freeze_backbone"));
         var groups = new ParameterGroups(table, Parse("--mm_projector_lr 0.5 --learning_rate 1 --weight_decay 0.1")).At(0.5);
-        Assert.Equal([(0.5, 0.1), (0.5, 0), (0.25, 0.1), (0.25, 0), (0, 0)], groups.Select(g => (g.LearningRate, g.WeightDecay)));
+        Assert.Equal(
+            [(0.5, 0.1), (0.5, 0), (0.25, 0.1), (0.25, 0), (0, 0), (0.5, 0.1), (0.5, 0)], groups.Select(g => (g.LearningRate, g.WeightDecay)));
+        Assert.Equal([(0.125, 0), (1, 0)], new[] { "--mm_vision_tower_lr 0.125 --learning_rate 1", "--learning_rate 1" }
+            .Select(flags => new ParameterGroups(table, Parse(flags)).At(1)[5]).Select(g => (g.LearningRate, g.WeightDecay)));
 
         int[] Assignment(string flags) => new ParameterGroups(table, Parse(flags)).Assignment;
     }
