@@ -40,7 +40,8 @@ public sealed class TrainedUnitsTests
         Assert.Equal([0, 1, 0, 4, 5, 6], Assignment("--freeze_backbone"));
         var groups = new ParameterGroups(table, Parse("--mm_projector_lr 0.5 --learning_rate 1 --weight_decay 0.1")).At(0.5);
         Assert.Equal(
-            [(0.5, 0.1), (0.5, 0), (0.25, 0.1), (0.25, 0), (0, 0), (0.5, 0.1), (0.5, 0)], groups.Select(g => (g.LearningRate, g.WeightDecay)));
+            [(0.5, 0.1), (0.5, 0), (0.25, 0.1), (0.25, 0), (0, 0), (0.5, 0.1), (0.5, 0)],
+            groups.Select(g => (g.LearningRate, g.WeightDecay)));
         Assert.Equal([(0.125, 0), (1, 0)], new[] { "--mm_vision_tower_lr 0.125 --learning_rate 1", "--learning_rate 1" }
             .Select(flags => new ParameterGroups(table, Parse(flags)).At(1)[5]).Select(g => (g.LearningRate, g.WeightDecay)));
 
