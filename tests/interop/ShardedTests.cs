@@ -17,7 +17,10 @@ public sealed class ShardedTests
     {
         EngineException failure = Assert.Throws<EngineException>(() => new Communicator(new CommunicatorOptions
         {
-            Rank = 0, World = 2, Address = nameof(A_rank_that_does_not_come_is_named), Timeout = TimeSpan.FromMilliseconds(200),
+            Rank = 0,
+            World = 2,
+            Address = nameof(A_rank_that_does_not_come_is_named),
+            Timeout = TimeSpan.FromMilliseconds(200),
         }));
         Assert.Equal(EngineStatus.Comm, failure.Status);
         Assert.Equal("rank 1 has not arrived: step 0, meeting, 0 bytes, after 0.2 s", failure.Message);
