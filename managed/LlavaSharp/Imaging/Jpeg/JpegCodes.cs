@@ -6,8 +6,8 @@ namespace LlavaSharp.Imaging.Jpeg;
 /// </summary>
 internal sealed class JpegCodes
 {
-    /// <summary>Bits that one look covers.</summary>
-    public const int LookBits = 11;
+    /// <summary>Bits that one look covers: a table of 32 KiB, which the first cache holds.</summary>
+    public const int LookBits = 13;
 
     /// <summary>The run of an entry that ends the block.</summary>
     public const int EndOfBlock = 64;
