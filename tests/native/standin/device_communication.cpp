@@ -48,6 +48,8 @@ struct Call {
 std::mutex mutex;
 std::condition_variable changed;
 std::list<Message> messages;
+std::list<Comm> comms;      // Kept when they end, so that a later use is found out.
+std::list<Stream> streams;  // As above.
 thread_local int depth = 0;
 thread_local std::vector<Call> calls;
 
@@ -69,7 +71,9 @@ int init_rank(Library library, void** comm, int world, const Id& id, int rank) {
       std::memcmp(&id, &expected, sizeof(Id)) != 0) {
     return invalid(library);
   }
-  *comm = new Comm{.library = library, .rank = rank, .world = world, .alive = true};
+  const std::lock_guard lock(mutex);
+  *comm =
+      &comms.emplace_back(Comm{.library = library, .rank = rank, .world = world, .alive = true});
   return 0;
 }
 
@@ -153,7 +157,7 @@ int end_comm(Library library, void* comm) {
   if (own == nullptr || !own->alive || own->library != library) {
     return invalid(library);
   }
-  own->alive = false;  // Kept: a later use is found out.
+  own->alive = false;
   return 0;
 }
 
@@ -161,7 +165,8 @@ int make_stream(Library library, void** stream) {
   if (stream == nullptr) {
     return 1;
   }
-  *stream = new Stream{.library = library, .alive = true};
+  const std::lock_guard lock(mutex);
+  *stream = &streams.emplace_back(Stream{.library = library, .alive = true});
   return 0;
 }
 int query_stream(Library library, void* stream) {
