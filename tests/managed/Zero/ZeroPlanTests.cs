@@ -5,7 +5,40 @@ namespace LlavaSharp.Tests.Zero;
 
 public sealed class ZeroPlanTests
 {
-    private const string Golden = """
+    // Stage 3 does the same in each micro-batch.
+    private const string MicroBatch = """
+              gather embed
+          forward vision
+          forward projector
+              gather layer.0
+              wait embed
+          forward embed
+              release embed
+              gather layer.1 layer.1.lora
+              wait layer.0
+          forward layer.0
+              release layer.0
+              gather head
+              wait layer.1 layer.1.lora
+          forward layer.1
+              wait head
+          forward head
+          backward head
+              release head
+              gather layer.0
+          backward layer.1
+              release layer.1 layer.1.lora
+              reduce layer.1.lora
+              wait layer.0
+          backward layer.0
+              release layer.0
+          backward embed
+          backward projector
+              reduce projector
+              settle layer.1.lora projector
+        """;
+
+    private const string Golden = $"""
         ZeRO-3 over 4, prefetch 1, buckets of 100, exchanges beside computing; 70 steps
         hash d2181cb056b62e5c
 
@@ -18,66 +51,10 @@ public sealed class ZeroPlanTests
            6  layer.1.lora                  50  divided, trained, state divided
 
         each micro-batch but the last
-              gather embed
-          forward vision
-          forward projector
-              gather layer.0
-              wait embed
-          forward embed
-              release embed
-              gather layer.1 layer.1.lora
-              wait layer.0
-          forward layer.0
-              release layer.0
-              gather head
-              wait layer.1 layer.1.lora
-          forward layer.1
-              wait head
-          forward head
-          backward head
-              release head
-              gather layer.0
-          backward layer.1
-              release layer.1 layer.1.lora
-              reduce layer.1.lora
-              wait layer.0
-          backward layer.0
-              release layer.0
-          backward embed
-          backward projector
-              reduce projector
-              settle layer.1.lora projector
+        {MicroBatch}
 
         the last micro-batch
-              gather embed
-          forward vision
-          forward projector
-              gather layer.0
-              wait embed
-          forward embed
-              release embed
-              gather layer.1 layer.1.lora
-              wait layer.0
-          forward layer.0
-              release layer.0
-              gather head
-              wait layer.1 layer.1.lora
-          forward layer.1
-              wait head
-          forward head
-          backward head
-              release head
-              gather layer.0
-          backward layer.1
-              release layer.1 layer.1.lora
-              reduce layer.1.lora
-              wait layer.0
-          backward layer.0
-              release layer.0
-          backward embed
-          backward projector
-              reduce projector
-              settle layer.1.lora projector
+        {MicroBatch}
 
         the update
           norm

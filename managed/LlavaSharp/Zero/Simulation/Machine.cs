@@ -47,7 +47,7 @@ public sealed record Machine
     /// <summary>Machines that are known by name.</summary>
     public static IReadOnlyDictionary<string, Machine> Known { get; } = new Dictionary<string, Machine>(StringComparer.Ordinal)
     {
-        // Products as measured on one (docs/scaling.md), NVLink 4 and 400 Gb/s ports at about nine tenths of their nominal rates.
+        // Assumed, not measured by this tree: products and memory below their nominal rates, links at about nine tenths of theirs.
         ["h200"] = new()
         {
             Name = "hosts of 8 H200, NVLink, a 400 Gb/s port for each device",
