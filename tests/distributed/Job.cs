@@ -47,22 +47,42 @@ internal static class Job
     }
 
     /// <summary>Processes that still train into a folder.</summary>
-    public static string[] Orphans(string folder) =>
-    [
-        .. Directory.GetDirectories("/proc").Where(p => int.TryParse(Path.GetFileName(p), CultureInfo.InvariantCulture, out _))
-            .Select(CommandLine).Where(c => c.Contains(folder, StringComparison.Ordinal)),
-    ];
+    public static string[] Orphans(string folder) => [.. Processes(folder).Select(p => Read(p, "cmdline"))];
+
+    /// <summary>Runs a job of ranks under mpirun, and follows them: the most bytes that each of them ever held.</summary>
+    public static async Task<long[]> Peaks(string folder, string[] arguments)
+    {
+        var peaks = new Dictionary<string, long>();
+        var job = Succeed(arguments);
+        for (; !job.IsCompleted; await Task.Delay(5))
+        {
+            foreach (var process in Processes(folder).Where(IsRank))
+            {
+                var line = Read(process, "status").Split('\n').FirstOrDefault(l => l.StartsWith("VmHWM:", StringComparison.Ordinal));
+                peaks[process] = line is null ? peaks.GetValueOrDefault(process) : 1024 * long.Parse(line[6..^2], CultureInfo.InvariantCulture);
+            }
+        }
+
+        await job;
+        return [.. peaks.Values];
+    }
+
+    private static bool IsRank(string process) => Read(process, "environ").Contains("OMPI_COMM_WORLD_RANK=", StringComparison.Ordinal);
+
+    private static IEnumerable<string> Processes(string folder) => Directory.GetDirectories("/proc")
+        .Where(p => int.TryParse(Path.GetFileName(p), CultureInfo.InvariantCulture, out _))
+        .Where(p => Read(p, "cmdline").Contains(folder, StringComparison.Ordinal));
 
     public static double[] Losses(string folder) =>
     [
         .. File.ReadLines(Path.Combine(folder, "log.jsonl")).Select(l => JsonDocument.Parse(l).RootElement.GetProperty("loss").GetDouble()),
     ];
 
-    private static string CommandLine(string process)
+    private static string Read(string process, string file)
     {
         try
         {
-            return File.ReadAllText(Path.Combine(process, "cmdline"));
+            return File.ReadAllText(Path.Combine(process, file));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

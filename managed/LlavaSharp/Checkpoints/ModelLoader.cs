@@ -8,6 +8,8 @@ namespace LlavaSharp.Checkpoints;
 /// with the config, and copied in; float16 and bfloat16 are converted by the engine.</summary>
 public static class ModelLoader
 {
+    private const UnitKinds Stored = UnitKinds.Vision | UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head;
+
     /// <summary>The shape that the engine asks for.</summary>
     public static ModelConfig ToModelConfig(LlavaConfig config)
     {
@@ -54,44 +56,35 @@ public static class ModelLoader
     public static LoadedModel Load(Engine engine, ModelParts parts)
     {
         using ModelSource source = ModelSource.Open(parts);
-        long? Seed(bool lacking) => lacking ? parts.Seed : null;
-        return Load(engine, source.Config, source, Seed(source.LacksProjector), Seed(source.LacksNewline));
+        return Make(engine, source.Config, source.LacksProjector, model => Fill(model, source, parts.Seed));
     }
 
     /// <summary>Loads a model of a given shape.</summary>
     /// <param name="engine">Where it goes.</param>
     /// <param name="config">Its shape.</param>
-    /// <param name="source">Its parameters.</param>
-    /// <param name="projectorSeed">What a fresh projector is drawn from; null means that the source has one.</param>
-    /// <param name="newlineSeed">The same of a fresh <c>image_newline</c>.</param>
+    /// <param name="source">Its parameters, all of them.</param>
     /// <exception cref="UserErrorException">A parameter is missing, or has another shape or no float type.</exception>
-    public static LoadedModel Load(
-        Engine engine, LlavaConfig config, IParameterSource source, long? projectorSeed = null, long? newlineSeed = null)
+    public static LoadedModel Load(Engine engine, LlavaConfig config, IParameterSource source) =>
+        Make(engine, config, false, model => Fill(model, source, Stored | UnitKinds.Projector | UnitKinds.Newline));
+
+    /// <summary>Fills a model from the folders that it was shaped after, and draws what none of them holds. Where a trainer has divided the
+    /// weights, each is read as far as this process keeps it.</summary>
+    /// <param name="model">The model; its adapters are left alone.</param>
+    /// <param name="source">The folders.</param>
+    /// <param name="seed">What is drawn is drawn from.</param>
+    /// <exception cref="UserErrorException">A parameter is missing, or has another shape or no float type.</exception>
+    public static void Fill(Model model, ModelSource source, long seed)
     {
-        Model? model = null;
-        try
+        Fill(model, source, Stored | (source.LacksProjector ? 0 : UnitKinds.Projector) | (source.LacksNewline ? 0 : UnitKinds.Newline));
+        if (source.LacksProjector)
         {
-            const UnitKinds Stored = UnitKinds.Vision | UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head;
-            model = new Model(engine, ToModelConfig(config));
-            Fill(model, source, Stored | (projectorSeed is null ? UnitKinds.Projector : 0) | (newlineSeed is null ? UnitKinds.Newline : 0));
-            if (projectorSeed is long seed)
-            {
-                InitialiseProjector(model, config, seed);
-            }
-
-            if (newlineSeed is long other && config.HasNewline)
-            {
-                // randn(D) / √D, as the original.
-                model.Fill(ParameterTable.NewlineName, Interop.Fill.Normal, 0, 1 / Math.Sqrt(config.Text.HiddenSize), other);
-            }
-
-            var loaded = new LoadedModel(model, config, projectorSeed is not null);
-            model = null;
-            return loaded;
+            InitialiseProjector(model, source.Config, seed);
         }
-        finally
+
+        if (source.LacksNewline)
         {
-            model?.Dispose();
+            // randn(D) / √D, as the original.
+            model.Fill(ParameterTable.NewlineName, Interop.Fill.Normal, 0, 1 / Math.Sqrt(source.Config.Text.HiddenSize), seed);
         }
     }
 
@@ -176,6 +169,23 @@ public static class ModelLoader
         {
             throw new UserErrorException($"config.json asks for {missing} (mm_use_im_start_end, mm_use_im_patch_token), but neither the "
                 + $"tokenizer nor the embedding of {config.Text.VocabularySize} rows has it; the folder is incomplete");
+        }
+    }
+
+    private static LoadedModel Make(Engine engine, LlavaConfig config, bool freshProjector, Action<Model> fill)
+    {
+        Model? model = null;
+        try
+        {
+            model = new Model(engine, ToModelConfig(config));
+            fill(model);
+            var loaded = new LoadedModel(model, config, freshProjector);
+            model = null;
+            return loaded;
+        }
+        finally
+        {
+            model?.Dispose();
         }
     }
 

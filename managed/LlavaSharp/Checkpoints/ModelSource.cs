@@ -52,6 +52,25 @@ public sealed class ModelSource : IParameterSource, IDisposable
         }
     }
 
+    /// <summary>Finds every parameter that is not drawn, and compares its shape with the config's.</summary>
+    /// <exception cref="UserErrorException">One is missing, or has another shape or no float type.</exception>
+    public void CheckShapes()
+    {
+        foreach ((string name, long[] shape) in ParameterTable.Shapes(Config))
+        {
+            bool drawn = KindOf(name) switch
+            {
+                UnitKinds.Projector => LacksProjector,
+                UnitKinds.Newline => LacksNewline,
+                _ => false,
+            };
+            if (!drawn)
+            {
+                ParameterCheck.Require(this, name, shape, out _, out _);
+            }
+        }
+    }
+
     /// <summary>The fields of the original code's config that the model's shape does not say.</summary>
     public LlavaFields ReadFields() => LlavaFields.Read(_parts.ConfigFolder ?? _parts.LanguageFolder);
 

@@ -55,20 +55,10 @@ public static class DryRun
         ];
     }
 
-    // Every tensor of the table is found and has the config's shape; a projector that no file holds would be drawn.
     private static bool CheckShapes(TrainSetup setup)
     {
         using var source = ModelSource.Open(setup.Parts);
-        foreach (var (name, shape) in ParameterTable.Shapes(setup.Config))
-        {
-            var drawn = (source.LacksProjector && name.StartsWith("projector.", StringComparison.Ordinal))
-                || (source.LacksNewline && name == ParameterTable.NewlineName);
-            if (!drawn)
-            {
-                ParameterCheck.Require(source, name, shape, out _, out _);
-            }
-        }
-
+        source.CheckShapes();
         return source.LacksProjector;
     }
 

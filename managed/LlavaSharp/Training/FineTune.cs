@@ -69,22 +69,26 @@ public static class FineTune
     {
         using var setup = ranks.Together("opening the run", () => TrainSetup.Open(options));
         using var engine = new Engine(new EngineOptions { Threads = options.Threads });
-        using var loaded = ranks.Together("loading the model", () => ModelLoader.Load(engine, setup.Parts));
-        var model = loaded.Model;
-        if (loaded.FreshProjector && !options.TuneMmMlpAdapter)
+        using var source = ranks.Together("opening the model", () => ModelSource.Open(setup.Parts));
+        ranks.Together("checking the model", source.CheckShapes);
+        if (source.LacksProjector && !options.TuneMmMlpAdapter)
         {
             progress.Warn("the projector is fresh: stage 2 usually starts from stage 1's, given with --pretrain_mm_mlp_adapter");
         }
 
+        // Its pages cost nothing until it is filled, which is once a trainer has divided it: what processes share, none ever holds whole.
+        var others = engine.Memory().Resident;
+        using var model = new Model(engine, ModelLoader.ToModelConfig(source.Config));
         AttachAdapters(setup, model);
         var trained = TrainingRun.TrainedUnits(options);
         var trainable = model.Parameters.Where(p => (p.Kind & trained) != 0).Sum(p => p.Count);
         model.SetTrainable(trained);
-        return Train(setup, engine, model, ranks, trainable, progress, cancellation);
+        return Train(setup, engine, model, source, others, ranks, trainable, progress, cancellation);
     }
 
     private static TrainingResult Train(
-        TrainSetup setup, Engine engine, Model model, Ranks ranks, long trainable, IProgressSink progress, CancellationToken cancellation)
+        TrainSetup setup, Engine engine, Model model, ModelSource source, long others, Ranks ranks, long trainable, IProgressSink progress,
+        CancellationToken cancellation)
     {
         var (options, output) = (setup.Options, setup.Options.OutputDir!);
         var config = ResolvedConfig.ToJson(setup, trainable);
@@ -99,7 +103,9 @@ public static class FineTune
             }
         });
         progress.Note(Announcement(setup, model, trainable, engine.Threads));
-        var memory = ChooseMemory(setup, engine, model, TrainingRun.TrainedUnits(options), progress);
+        var memory = MemoryChoice.Make(
+            model.Config, options, TrainingRun.TrainedUnits(options), setup.Adapters?.Rank ?? 0, others, progress.Warn);
+        progress.Note(memory.ToString());
         var skipped = new SkippedSamples(output, setup.From is not null, progress, ranks.Rank);
         TrainingResult result;
         var written = "";
@@ -117,6 +123,7 @@ public static class FineTune
                 From = setup.From,
                 Memory = memory,
                 Ranks = ranks,
+                Fill = () => Fill(model, source, options.Seed),
                 Saver = new RunSaver(
                     store,
                     new SavePolicy(options, setup.Plan.TotalSteps),
@@ -139,6 +146,13 @@ public static class FineTune
         return result;
     }
 
+    // The files are let go of: their pages count as this process's for as long as they are mapped.
+    private static void Fill(Model model, ModelSource source, long seed)
+    {
+        ModelLoader.Fill(model, source, seed);
+        source.Dispose();
+    }
+
     private static void Conclude(TrainSetup setup, TrainingResult result, long trainable, string written, IProgressSink progress)
     {
         var output = setup.Options.OutputDir!;
@@ -159,15 +173,6 @@ public static class FineTune
         {
             model.AttachLora(setup.Adapters!.ToEngine(setup.Options.Seed), module + ".weight");
         }
-    }
-
-    private static MemoryChoice ChooseMemory(TrainSetup setup, Engine engine, Model model, UnitKinds trained, IProgressSink progress)
-    {
-        var held = engine.Memory();
-        var others = held.Resident - held.Parameters - held.Workspace;
-        var memory = MemoryChoice.Make(model.Config, setup.Options, trained, setup.Adapters?.Rank ?? 0, others, progress.Warn);
-        progress.Note(memory.ToString());
-        return memory;
     }
 
     private static string Announcement(TrainSetup setup, Model model, long trainable, int threads) => string.Create(

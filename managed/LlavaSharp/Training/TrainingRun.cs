@@ -40,6 +40,9 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
     /// <summary>How a step fits into memory; null keeps everything.</summary>
     internal MemoryChoice? Memory { get; init; }
 
+    /// <summary>Fills the model, once it is known which part of it this process keeps; null when it is filled.</summary>
+    internal Action? Fill { get; init; }
+
     /// <summary>The processes that train together.</summary>
     public Ranks Ranks { get; init; } = Ranks.Single;
 
@@ -106,6 +109,7 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         using var trainer = MakeTrainer();
         var sharding = new Sharding(Ranks, Ranks.World == 1 ? 0 : options.ZeroStage);
         trainer.SetGroups(groups.Assignment);
+        Ranks.Together("loading the model", () => Fill?.Invoke());
         var window = new LogWindow(Logs, options.LoggingSteps, Plan.TotalSteps);
         var steps = Ranks.Together("restoring", () => Restore(trainer, sharding, window));
         var done = From?.MicroBatches(options) ?? 0;

@@ -11,12 +11,13 @@ internal sealed class TinyRun : IDisposable
 {
     private readonly TempFolder _folder = new();
 
-    public TinyRun()
+    public TinyRun(LlavaConfig? shape = null)
     {
-        var model = new TinyModel(TinyModel.Config());
+        var config = shape ?? TinyModel.Config();
+        var model = new TinyModel(config);
         var tokenizer = LlavaTokenizer.FromBytes(TinyTokenizer.Bytes(), legacy: true);
-        HuggingFacePartsWriter.WriteLanguageModel(Llama, TinyModel.Config().Text, model, tokenizer);
-        HuggingFacePartsWriter.WriteVisionTower(Clip, TinyModel.Config().Vision!, model, ImageProcessorConfig.Clip(28));
+        HuggingFacePartsWriter.WriteLanguageModel(Llama, config.Text, model, tokenizer);
+        HuggingFacePartsWriter.WriteVisionTower(Clip, config.Vision!, model, ImageProcessorConfig.Clip(28));
         Directory.CreateDirectory(Images);
         for (var i = 0; i < 3; i++)
         {
