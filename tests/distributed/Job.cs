@@ -59,7 +59,10 @@ internal static class Job
             foreach (var process in Processes(folder).Where(IsRank))
             {
                 var line = Read(process, "status").Split('\n').FirstOrDefault(l => l.StartsWith("VmHWM:", StringComparison.Ordinal));
-                peaks[process] = line is null ? peaks.GetValueOrDefault(process) : 1024 * long.Parse(line[6..^2], CultureInfo.InvariantCulture);
+                if (line is not null)
+                {
+                    peaks[process] = 1024 * long.Parse(line[6..^2], CultureInfo.InvariantCulture);
+                }
             }
         }
 
