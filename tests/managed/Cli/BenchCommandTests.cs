@@ -24,7 +24,7 @@ public sealed class BenchCommandTests
         var pixels = new ImageProcessor(ImageProcessorConfig.Clip(336))
             .Process(ImageDecoder.Decode(picture.Jpeg, "x"), ImageAspectRatio.Pad);
         pixels[^1] += same ? 0 : 1;
-        using var folder = new Tests.Checkpoints.TempFolder();
+        using var folder = new TempFolder();
         var file = Path.Combine(folder.Path, "peer.json");
         File.WriteAllText(file, JsonSerializer.Serialize(new
         {
@@ -79,7 +79,7 @@ public sealed class BenchCommandTests
         Assert.StartsWith("there is no benchmark 'pictures'; there is: images, load, step, scaling", Host.Mistake("bench", "pictures"));
         Assert.Equal("--stage x: expected pretrain or lora or full", Host.Mistake("bench", "step", "--stage", "x"));
         Assert.Equal("--hidden 100: expected a multiple of 64", Host.Mistake("bench", "step", "--hidden", "100"));
-        using var empty = new Tests.Checkpoints.TempFolder();
+        using var empty = new TempFolder();
         Assert.Equal($"'{empty.Path}' holds no .safetensors file to time", Host.Mistake("bench", "load", "--model", empty.Path));
         Assert.Equal("bench needs at least one WHAT; see llavasharp bench --help", Host.Mistake("bench"));
         Assert.StartsWith("'/no/such.json' is not what tests/peer/bench_images.py writes: ", Host.Mistake("bench", "images", "--peer", "/no/such.json"));

@@ -14,7 +14,7 @@ public sealed class DataCheckTests : IDisposable
 {
     private const int Samples = 10_000, Planted = 50, Pictures = 20, Longest = 400, Rows = 16;
 
-    private readonly TemporaryFolder _folder = new();
+    private readonly TempFolder _folder = new();
 
     public DataCheckTests()
     {

@@ -1,5 +1,4 @@
 using LlavaSharp.Data;
-using LlavaSharp.Tests.Tokenization;
 
 namespace LlavaSharp.Tests.Data;
 
@@ -8,7 +7,7 @@ public sealed class ImagePathsTests
     [Fact]
     public void Finds_what_lies_below_the_folder()
     {
-        using var folder = new TemporaryFolder();
+        using var folder = new TempFolder();
         var file = folder.Write("images/a/b.png", "x");
         var images = Path.Combine(folder.Path, "images");
         Assert.Equal(file, ImagePaths.Resolve(images, "a/b.png", 0));
@@ -41,7 +40,7 @@ public sealed class ImagePathsTests
     [InlineData("none.png", "does not exist")]
     public void Refuses_the_rest_and_names_the_sample(string name, string expected)
     {
-        using var folder = new TemporaryFolder();
+        using var folder = new TempFolder();
         var images = Path.Combine(folder.Path, "images");
         folder.Write("images/a/b.png", "x");
         folder.Write("images-2/x.png", "x");

@@ -1,6 +1,5 @@
 using System.Text;
 using LlavaSharp.Data;
-using LlavaSharp.Tests.Tokenization;
 
 namespace LlavaSharp.Tests.Data;
 
@@ -24,7 +23,7 @@ public sealed class SampleDatasetTests
     [MemberData(nameof(LayoutIndices))]
     public void Reads_arrays_and_lines(int layout)
     {
-        using var folder = new TemporaryFolder();
+        using var folder = new TempFolder();
         using var data = SampleDataset.Open(folder.Write("data.json", Layouts[layout]));
         Assert.Equal(2, data.Count);
 
@@ -52,7 +51,7 @@ public sealed class SampleDatasetTests
     [InlineData("null", null)]
     public void An_id_may_be_anything(string json, string? expected)
     {
-        using var folder = new TemporaryFolder();
+        using var folder = new TempFolder();
         using var data = SampleDataset.Open(folder.Write(
             "d.json", $$"""[{"id": {{json}}, "image": null, "conversations": [{"from": "human", "value": ""}]}]"""));
         Assert.Equal(expected, data[0].Id);
@@ -97,7 +96,7 @@ public sealed class SampleDatasetTests
     [InlineData("[{\"id\": NaN}]", "line 1, byte 9: 'N' is an invalid start of a value")]
     public void Names_file_line_and_byte(string text, string expected)
     {
-        using var folder = new TemporaryFolder();
+        using var folder = new TempFolder();
         var path = folder.Write("bad.json", text.Replace("@", First, StringComparison.Ordinal));
         var message = Assert.Throws<UserErrorException>(() => SampleDataset.Open(path)).Message;
         Assert.StartsWith(path + ": ", message, StringComparison.Ordinal);
@@ -111,7 +110,7 @@ public sealed class SampleDatasetTests
     [InlineData("""{"image": ["a", "b"], "conversations": [{"from": "user", "value": "x"}, {"from": "bing", "value": "y"}], "model": ""}""")]
     public void ShareGPTs_relatives_are_read(string json)
     {
-        using var folder = new TemporaryFolder();
+        using var folder = new TempFolder();
         using var data = SampleDataset.Open(folder.Write("d.jsonl", json));
         Assert.Equal(["a", "b"], data[0].Images);
         Assert.Equal([new Turn("human", "x"), new Turn("gpt", "y")], data[0].Conversations);
@@ -120,7 +119,7 @@ public sealed class SampleDatasetTests
     [Fact]
     public void Broken_UTF8_UTF16_and_depth_are_refused()
     {
-        using var folder = new TemporaryFolder();
+        using var folder = new TempFolder();
         var broken = Encoding.UTF8.GetBytes($"[{First}]");
         broken[Array.IndexOf(broken, (byte)'W')] = 0xFF;
         Assert.Contains("a \"value\" is not valid Unicode", Fail(broken), StringComparison.Ordinal);
@@ -142,7 +141,7 @@ public sealed class SampleDatasetTests
     [InlineData(false)]
     public void Files_larger_than_the_buffer_and_samples_larger_than_it(bool array)
     {
-        using var folder = new TemporaryFolder();
+        using var folder = new TempFolder();
         var text = new StringBuilder(array ? "[\n" : "");
         var expected = new List<string>();
         for (var i = 0; i < 3000; i++)
@@ -173,7 +172,7 @@ public sealed class SampleDatasetTests
     [Fact]
     public void A_file_that_changes_is_noticed()
     {
-        using var folder = new TemporaryFolder();
+        using var folder = new TempFolder();
         var path = folder.Write("d.json", $"[{First},{Second}]");
         using var data = SampleDataset.Open(path);
         File.WriteAllText(path, $"[{First}]");

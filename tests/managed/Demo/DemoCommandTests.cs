@@ -14,7 +14,8 @@ public sealed class DemoCommandTests
     [Fact]
     public void The_smoke_budget_ends_with_four_lines_and_the_reports_path()
     {
-        string folder = Path.Combine(Directory.CreateTempSubdirectory().FullName, "demo");
+        using TempFolder temp = new();
+        string folder = temp["demo"];
         (int code, string output, string error) = Host.Run("demo", "--out", folder, "--budget", "smoke", "--seed", "1");
         Assert.True(code == 0, error);
         string[] lines = output.TrimEnd('\n').Split('\n');

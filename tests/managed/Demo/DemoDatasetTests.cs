@@ -9,8 +9,8 @@ public sealed class DemoDatasetTests
     [Fact]
     public void What_is_written_is_LLaVAs_own_layout()
     {
-        string folder = Directory.CreateTempSubdirectory().FullName;
-        DemoDataset data = DemoDataset.Write(folder, seed: 1, DemoBudget.Smoke);
+        using TempFolder folder = new();
+        DemoDataset data = DemoDataset.Write(folder.Path, seed: 1, DemoBudget.Smoke);
 
         using SampleDataset captions = SampleDataset.Open(data.CaptionsPath);
         Assert.Equal(DemoBudget.Smoke.CaptionScenes, captions.Count);
@@ -48,13 +48,13 @@ public sealed class DemoDatasetTests
     [Fact]
     public void One_seed_writes_the_same_bytes()
     {
-        string first = Directory.CreateTempSubdirectory().FullName;
-        string second = Directory.CreateTempSubdirectory().FullName;
-        DemoDataset.Write(first, 4, DemoBudget.Smoke);
-        DemoDataset.Write(second, 4, DemoBudget.Smoke);
-        string[] files = Directory.GetFiles(first, "*", SearchOption.AllDirectories);
+        using TempFolder first = new();
+        using TempFolder second = new();
+        DemoDataset.Write(first.Path, 4, DemoBudget.Smoke);
+        DemoDataset.Write(second.Path, 4, DemoBudget.Smoke);
+        string[] files = Directory.GetFiles(first.Path, "*", SearchOption.AllDirectories);
         Assert.True(files.Length > 100);
         Assert.All(files, file => Assert.Equal(
-            File.ReadAllBytes(file), File.ReadAllBytes(Path.Combine(second, Path.GetRelativePath(first, file)))));
+            File.ReadAllBytes(file), File.ReadAllBytes(second[Path.GetRelativePath(first.Path, file)])));
     }
 }

@@ -28,8 +28,8 @@ public sealed class DemoReportTests
     [Fact]
     public void The_page_escapes_what_a_model_says_and_loads_nothing()
     {
-        string folder = Directory.CreateTempSubdirectory().FullName;
-        DemoDataset data = DemoDataset.Write(folder, 0, DemoBudget.Smoke with { HeldOutScenes = 2 });
+        using TempFolder folder = new();
+        DemoDataset data = DemoDataset.Write(folder.Path, 0, DemoBudget.Smoke with { HeldOutScenes = 2 });
         string[][] answers = [.. data.HeldOutQuestions.Select(scene => scene.Turns.Select(_ => "<script>alert(1)</script>").ToArray())];
 
         string page = DemoReport.ToHtml(Result(answers), data);

@@ -4,19 +4,23 @@ using LlavaSharp.Training;
 
 namespace LlavaSharp.Tests.Demo;
 
-public sealed class DemoRunTests
+public sealed class DemoRunTests : IDisposable
 {
+    private readonly TempFolder _temp = new();
+
+    public void Dispose() => _temp.Dispose();
+
     [Fact]
     public void The_whole_recipe_runs_and_one_seed_gives_one_result()
     {
-        string first = Run(seed: 3);
-        string second = Run(seed: 3);
+        string first = Run(seed: 3, "first");
+        string second = Run(seed: 3, "second");
         string losses = Losses(first);
         Assert.Equal(losses, Losses(second));
-        Assert.NotEqual(losses, Losses(Run(seed: 4)));
+        Assert.NotEqual(losses, Losses(Run(seed: 4, "other")));
 
         // A demo's own folder may be written over, with the same result.
-        Run(seed: 3, first);
+        Run(seed: 3, "first");
         Assert.Equal(losses, Losses(first));
 
         foreach (string file in (string[])
@@ -29,16 +33,16 @@ public sealed class DemoRunTests
     [Fact]
     public void A_folder_with_files_is_left_alone()
     {
-        string folder = Directory.CreateTempSubdirectory().FullName;
-        File.WriteAllText(Path.Combine(folder, "mine.txt"), "mine");
+        string folder = _temp.Path;
+        _temp.Write("mine.txt", "mine");
         UserErrorException error = Assert.Throws<UserErrorException>(
             () => DemoRun.Execute(new DemoOptions { Out = folder, Budget = DemoBudget.Smoke }, NullProgress.Instance));
         Assert.Equal($"--out {folder} is not empty; choose another folder or pass --overwrite", error.Message);
     }
 
-    private static string Run(int seed, string? folder = null)
+    private string Run(int seed, string name)
     {
-        folder ??= Path.Combine(Directory.CreateTempSubdirectory().FullName, "demo");
+        string folder = _temp[name];
         DemoResult result = DemoRun.Execute(
             new DemoOptions { Out = folder, Seed = seed, Budget = DemoBudget.Smoke }, NullProgress.Instance);
         Assert.Equal(4, DemoReport.Summary(result).Count);

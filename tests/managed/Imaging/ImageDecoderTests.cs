@@ -110,8 +110,8 @@ public sealed class ImageDecoderTests
     [Fact]
     public void Content_decides_not_the_extension()
     {
-        string path = Path.Combine(Directory.CreateTempSubdirectory().FullName, "really-a-png.jpg");
-        File.WriteAllBytes(path, ImageEncoder.Png(Pictures.Flat(4, 4, 9)));
+        using TempFolder folder = new();
+        string path = folder.Write("really-a-png.jpg", ImageEncoder.Png(Pictures.Flat(4, 4, 9)));
         Assert.Equal(9, ImageDecoder.Load(path).Pixels[0]);
     }
 
@@ -214,8 +214,9 @@ public sealed class ImageDecoderTests
     [Fact]
     public void Files_that_cannot_be_read_are_named()
     {
-        string folder = Directory.CreateTempSubdirectory().FullName;
-        string missing = Path.Combine(folder, "none.png");
+        using TempFolder temp = new();
+        string folder = temp.Path;
+        string missing = temp["none.png"];
         Assert.Equal(
             $"image {missing} does not exist: check the sample's \"image\" and the image folder.",
             Assert.Throws<UserErrorException>(() => ImageDecoder.Load(missing)).Message);

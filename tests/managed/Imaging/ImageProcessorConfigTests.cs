@@ -2,11 +2,13 @@ using LlavaSharp.Imaging;
 
 namespace LlavaSharp.Tests.Imaging;
 
-public sealed class ImageProcessorConfigTests
+public sealed class ImageProcessorConfigTests : IDisposable
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory().FullName;
+    private readonly TempFolder _folder = new();
 
-    private string FilePath => Path.Combine(_folder, "preprocessor_config.json");
+    private string FilePath => _folder["preprocessor_config.json"];
+
+    public void Dispose() => _folder.Dispose();
 
     [Theory]
     [InlineData("""{"size": 336, "crop_size": 336}""", 336, 336, true)]
@@ -68,7 +70,7 @@ public sealed class ImageProcessorConfigTests
     [Fact]
     public void A_missing_file_is_named()
     {
-        UserErrorException error = Assert.Throws<UserErrorException>(() => ImageProcessorConfig.Load(_folder));
+        UserErrorException error = Assert.Throws<UserErrorException>(() => ImageProcessorConfig.Load(_folder.Path));
         Assert.StartsWith($"{FilePath} cannot be read: ", error.Message);
         Assert.EndsWith("copy it from the model's original folder.", error.Message);
     }
@@ -94,6 +96,6 @@ public sealed class ImageProcessorConfigTests
     private ImageProcessorConfig Load(string json)
     {
         File.WriteAllText(FilePath, json);
-        return ImageProcessorConfig.Load(_folder);
+        return ImageProcessorConfig.Load(_folder.Path);
     }
 }

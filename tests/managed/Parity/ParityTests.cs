@@ -57,7 +57,7 @@ public sealed class ParityTests
     [Fact]
     public void Bad_cases_are_mistakes()
     {
-        using var folder = new Checkpoints.TempFolder();
+        using var folder = new TempFolder();
         Assert.StartsWith($"cannot read parity case '{folder["case.json"]}': ", Host.Mistake("parity", folder.Path));
         folder.Write("case.json", "{\n\"loss\": 1,\n]");
         Assert.StartsWith($"{folder["case.json"]}: line 3: ", Host.Mistake("parity", folder.Path));

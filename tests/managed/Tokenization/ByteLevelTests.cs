@@ -48,7 +48,7 @@ public sealed class ByteLevelTests
     [Fact]
     public void The_end_mark_is_named_by_the_config()
     {
-        using var folder = new TemporaryFolder();
+        using var folder = new TempFolder();
         folder.Write("tokenizer.json", File.ReadAllBytes(TokenizerGolden.ModelPath("qwen").Replace(".model", ".json", StringComparison.Ordinal)));
         folder.Write("tokenizer_config.json", """{"eos_token": {"content": "<|endoftext|>"}}""");
         Assert.Equal("<|endoftext|>", LlavaTokenizer.Load(folder.Path).EosPiece);
@@ -71,7 +71,7 @@ public sealed class ByteLevelTests
     [InlineData("{\"version\"", "{\"x", "not a tokenizer.json")]
     public void What_would_change_ids_is_refused(string old, string value, string message)
     {
-        using var folder = new TemporaryFolder();
+        using var folder = new TempFolder();
         var json = File.ReadAllText(TokenizerGolden.ModelPath("qwen").Replace(".model", ".json", StringComparison.Ordinal));
         Assert.Contains(old, json, StringComparison.Ordinal);
         var at = json.IndexOf(old, StringComparison.Ordinal);
@@ -96,7 +96,7 @@ public sealed class ByteLevelTests
     [InlineData("ascii", "ascii")]
     public void Normal_form_C(string text, string expected) => Assert.Equal(expected, Nfc.Compose(text));
 
-    private static void Expect(TemporaryFolder folder, string message)
+    private static void Expect(TempFolder folder, string message)
     {
         var error = Assert.Throws<UserErrorException>(() => LlavaTokenizer.Load(folder.Path));
         Assert.Contains(message, error.Message, StringComparison.Ordinal);

@@ -107,7 +107,7 @@ public sealed class LlavaTokenizerTests
     [Fact]
     public void Reads_the_files_beside_the_model()
     {
-        using var folder = new TemporaryFolder();
+        using var folder = new TempFolder();
         folder.Write("tokenizer.model", TokenizerGolden.ModelBytes("small"));
         var alone = LlavaTokenizer.Load(folder.Path);
         Assert.True(alone.Legacy);
@@ -137,7 +137,7 @@ public sealed class LlavaTokenizerTests
     [InlineData("added_tokens.json", "{\"<pad>\": \"a\"}", "the id of \"<pad>\" is \"a\"")]
     public void Refuses_damaged_neighbours(string name, string text, string expected)
     {
-        using var folder = new TemporaryFolder();
+        using var folder = new TempFolder();
         folder.Write("tokenizer.model", TokenizerGolden.ModelBytes("small"));
         folder.Write(name, text);
         ExpectLine(() => LlavaTokenizer.Load(folder.Path), name, expected);
@@ -146,7 +146,7 @@ public sealed class LlavaTokenizerTests
     [Fact]
     public void Refuses_missing_and_foreign_files()
     {
-        using var folder = new TemporaryFolder();
+        using var folder = new TempFolder();
         ExpectLine(() => LlavaTokenizer.Load(folder.Path), "tokenizer.model: no such file; give a model folder");
         ExpectLine(() => LlavaTokenizer.Load(Path.Combine(folder.Path, "x.model")), "x.model: no such file");
         folder.Write("tokenizer.json", "{}");

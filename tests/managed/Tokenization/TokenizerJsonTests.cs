@@ -47,7 +47,7 @@ public sealed class TokenizerJsonTests
     [Fact]
     public void A_tokenizer_without_begin_mark_says_so()
     {
-        using var folder = new TemporaryFolder();
+        using var folder = new TempFolder();
         folder.Write("tokenizer.model", TokenizerGolden.ModelBytes("small"));
         folder.Write("tokenizer_config.json", """{"add_bos_token": false}""");
         using var document = Convert(LlavaTokenizer.Load(folder.Path), []);

@@ -5,14 +5,14 @@ namespace LlavaSharp.Tests.Training;
 
 public sealed class CheckpointStoreTests : IDisposable
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("llavasharp-").FullName;
+    private readonly TempFolder _folder = new();
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => _folder.Dispose();
 
     [Fact]
     public void The_newest_are_kept_by_number_not_by_name()
     {
-        var store = new CheckpointStore(_folder, 2);
+        var store = new CheckpointStore(_folder.Path, 2);
         foreach (var step in (int[])[2, 9, 10, 100])
         {
             Save(store, step);
@@ -24,18 +24,18 @@ public sealed class CheckpointStoreTests : IDisposable
     [Fact]
     public void A_failed_write_loses_nothing()
     {
-        var store = new CheckpointStore(_folder, 1);
+        var store = new CheckpointStore(_folder.Path, 1);
         Save(store, 1);
         var error = Assert.Throws<UserErrorException>(() => store.Save(2, _ => throw new IOException("no space left")));
-        Assert.Equal($"cannot write '{Path.Combine(_folder, "checkpoint-2")}': no space left", error.Message);
-        Assert.Equal(["checkpoint-1"], RunFolder.Checkpoints(_folder));
-        Assert.Null(CheckpointManifest.FindDamage(Path.Combine(_folder, "checkpoint-1")));
+        Assert.Equal($"cannot write '{_folder["checkpoint-2"]}': no space left", error.Message);
+        Assert.Equal(["checkpoint-1"], RunFolder.Checkpoints(_folder.Path));
+        Assert.Null(CheckpointManifest.FindDamage(_folder["checkpoint-1"]));
     }
 
     [Fact]
     public void Going_back_does_not_let_later_ones_push_out_what_is_new()
     {
-        var store = new CheckpointStore(_folder, 1);
+        var store = new CheckpointStore(_folder.Path, 1);
         Save(store, 9);
         Save(store, 5);
         Assert.Equal([9, 5], store.List().Select(c => c.Step));
@@ -48,13 +48,13 @@ public sealed class CheckpointStoreTests : IDisposable
     {
         foreach (var name in (string[])["checkpoint-x", "checkpoint-", "checkpoint--1", "tmp-checkpoint-3-1-x", "mine"])
         {
-            Directory.CreateDirectory(Path.Combine(_folder, name));
+            Directory.CreateDirectory(Path.Combine(_folder.Path, name));
         }
 
-        var store = new CheckpointStore(_folder, 1);
+        var store = new CheckpointStore(_folder.Path, 1);
         Assert.Empty(store.List());
         Save(store, 1);
-        Assert.Equal(["checkpoint-", "checkpoint--1", "checkpoint-1", "checkpoint-x", "mine"], RunFolder.Checkpoints(_folder));
+        Assert.Equal(["checkpoint-", "checkpoint--1", "checkpoint-1", "checkpoint-x", "mine"], RunFolder.Checkpoints(_folder.Path));
     }
 
     [Theory]
@@ -62,7 +62,7 @@ public sealed class CheckpointStoreTests : IDisposable
     [InlineData(null, "a.bin has 4 bytes, 3 were written")]
     public void Damage_is_found(string? flip, string expected)
     {
-        var folder = Save(new CheckpointStore(_folder), 1);
+        var folder = Save(new CheckpointStore(_folder.Path), 1);
         Assert.Null(CheckpointManifest.FindDamage(folder));
         if (flip is null)
         {

@@ -1,4 +1,3 @@
-using LlavaSharp.Tests.Checkpoints;
 using LlavaSharp.Training;
 
 namespace LlavaSharp.Tests.Training;

@@ -5,14 +5,14 @@ namespace LlavaSharp.Tests.Training;
 
 public sealed class RunLogTests : IDisposable
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("llavasharp-").FullName;
+    private readonly TempFolder _folder = new();
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => _folder.Dispose();
 
     [Fact]
     public void One_object_a_line_readable_while_the_run_goes_on()
     {
-        var path = Path.Combine(_folder, "log.jsonl");
+        var path = _folder["log.jsonl"];
         using var log = new RunLog(path);
         log.Write(Record(1, 2.5));
         log.Write(Record(2, double.NaN));
@@ -27,14 +27,14 @@ public sealed class RunLogTests : IDisposable
     [Fact]
     public void A_path_that_cannot_be_written_is_named()
     {
-        var path = Path.Combine(_folder, "no", "log.jsonl");
+        var path = Path.Combine(_folder.Path, "no", "log.jsonl");
         Assert.StartsWith($"cannot write '{path}': ", Assert.Throws<UserErrorException>(() => new RunLog(path)).Message);
     }
 
     [Fact]
     public void A_window_averages_losses_and_adds_up_work()
     {
-        var path = Path.Combine(_folder, "log.jsonl");
+        var path = _folder["log.jsonl"];
         using (var log = new RunLog(path))
         {
             var window = new LogWindow([log], every: 2, total: 3);

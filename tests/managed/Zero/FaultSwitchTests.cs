@@ -23,7 +23,7 @@ public sealed class FaultSwitchTests
     [Fact]
     public void A_DeepSpeed_file_divides_as_it_says()
     {
-        using var folder = new Checkpoints.TempFolder();
+        using var folder = new TempFolder();
         var file = folder.Write("z.json", """
             {"train_batch_size": 64, "zero_optimization": {"stage": 3, "reduce_bucket_size": 5e6, "overlap_comm": false, "stage3_prefetch_bucket_size": 0}}
             """);

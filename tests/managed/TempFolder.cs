@@ -1,4 +1,4 @@
-namespace LlavaSharp.Tests.Checkpoints;
+namespace LlavaSharp.Tests;
 
 /// <summary>A folder that is gone at the end of a test.</summary>
 internal sealed class TempFolder : IDisposable
@@ -7,9 +7,12 @@ internal sealed class TempFolder : IDisposable
 
     public string this[string name] => System.IO.Path.Combine(Path, name);
 
-    public string Write(string name, string text)
+    public string Write(string name, string text) => Write(name, System.Text.Encoding.UTF8.GetBytes(text));
+
+    public string Write(string name, byte[] bytes)
     {
-        File.WriteAllText(this[name], text);
+        Directory.CreateDirectory(System.IO.Path.GetDirectoryName(this[name])!);
+        File.WriteAllBytes(this[name], bytes);
         return this[name];
     }
 
