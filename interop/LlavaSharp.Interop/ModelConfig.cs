@@ -78,6 +78,13 @@ public sealed record ModelConfig
     /// <summary>Whether the parameter table ends in <c>image_newline</c> [D].</summary>
     public bool ImageNewline { get; init; }
 
+    /// <summary>How all weights but adapters are stored: float32, or bfloat16, of which what trains has float32 masters.</summary>
+    public Storage Storage { get; init; }
+
+    /// <summary>How the decoder layers' linears are stored where they are frozen in <see cref="Storage.Int8"/> or less; float32: as
+    /// <see cref="Storage"/> says.</summary>
+    public Storage LinearStorage { get; init; }
+
     /// <summary>L: rows of one image, (S/p)² and one more when the class token is kept; 0 without a tower.</summary>
     public int ImageRows => VisionHidden == 0 || PatchSize == 0
         ? 0 : (ImageSize / PatchSize * (ImageSize / PatchSize)) + (VisionKeepClassToken ? 1 : 0);
@@ -104,6 +111,8 @@ public sealed record ModelConfig
         native.Intermediate = Intermediate;
         native.Vocabulary = Vocabulary;
         native.ImageNewline = ImageNewline ? 1 : 0;
+        native.Storage = (int)Storage;
+        native.LinearStorage = (int)LinearStorage;
         native.VisionNormEps = VisionNormEps;
         native.NormEps = NormEps;
         native.RopeTheta = RopeTheta;

@@ -146,6 +146,31 @@ public enum UnitKinds
     Newline = 64,
 }
 
+/// <summary>How weights are stored. A pass makes float32 of a unit's in a working buffer, exactly.</summary>
+public enum Storage
+{
+    /// <summary>LLV_STORE_FLOAT32.</summary>
+    Float32 = 0,
+
+    /// <summary>Nearest, to even. What trains has a float32 master instead.</summary>
+    BFloat16 = 1,
+
+    /// <summary>A byte each, and the largest magnitude of each row.</summary>
+    Int8 = 2,
+
+    /// <summary>Four bits, and the largest magnitude of each 64 (QLoRA).</summary>
+    Nf4 = 3,
+
+    /// <summary>The same with those magnitudes in a byte each.</summary>
+    Nf4Double = 4,
+
+    /// <summary>NF4 with a floating-point number's levels.</summary>
+    Fp4 = 5,
+
+    /// <summary>The same with magnitudes in a byte each.</summary>
+    Fp4Double = 6,
+}
+
 /// <summary>What is stored beside a trainable parameter.</summary>
 public enum Slot
 {
@@ -265,7 +290,7 @@ public enum FaultKind
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "180e9ceb59217acb7c290c9dbb9c5a6905205dcfcb8cd0c8b789db9a0588ec43";
+    public const string HeaderHash = "c606927ffc2b9398d7462f6fb7625c400ab646444f83aa50758bbf5db23f468f";
 
     public const int AbiVersion = 1;
 
@@ -366,7 +391,7 @@ internal static unsafe partial class Native
         ("Memory", "Peak", 32),
         ("Memory", "Resident", 40),
         ("Memory", "ResidentPeak", 48),
-        ("ModelConfig", "", 112),
+        ("ModelConfig", "", 120),
         ("ModelConfig", "Size", 0),
         ("ModelConfig", "VisionHidden", 8),
         ("ModelConfig", "VisionLayers", 12),
@@ -388,9 +413,11 @@ internal static unsafe partial class Native
         ("ModelConfig", "Vocabulary", 76),
         ("ModelConfig", "RopeDtype", 80),
         ("ModelConfig", "ImageNewline", 84),
-        ("ModelConfig", "VisionNormEps", 88),
-        ("ModelConfig", "NormEps", 96),
-        ("ModelConfig", "RopeTheta", 104),
+        ("ModelConfig", "Storage", 88),
+        ("ModelConfig", "LinearStorage", 92),
+        ("ModelConfig", "VisionNormEps", 96),
+        ("ModelConfig", "NormEps", 104),
+        ("ModelConfig", "RopeTheta", 112),
         ("Parameter", "", 80),
         ("Parameter", "Name", 0),
         ("Parameter", "UnitKind", 8),
@@ -650,6 +677,13 @@ internal static unsafe partial class Native
 
         /// <summary>1: the table ends in "image_newline" [D]. Default 0.</summary>
         public int ImageNewline;
+
+        /// <summary>LLV_STORE_FLOAT32 or _BFLOAT16: all but adapters.</summary>
+        public int Storage;
+
+        /// <summary>LLV_STORE_INT8 or later: the decoder layers' linears, which then cannot train; their norms stay
+        /// float32. 0: as storage.</summary>
+        public int LinearStorage;
 
         /// <summary>LayerNorm epsilon. Default 1e-5.</summary>
         public double VisionNormEps;

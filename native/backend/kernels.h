@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "backend/quantization.h"
 #include "core/view.h"
 
 namespace llavasharp::backend {
@@ -107,6 +108,19 @@ struct Kernels {
   // Converts host bytes of a dtype to float32, or fills with a constant.
   void (*convert)(float* out, const void* bytes, core::DType dtype, int64_t count);
   void (*fill)(View x, float value);
+  // Weights in fewer bits (quantization.h) and back, where the result is what the codes mean,
+  // exactly. Codes [⌈count / 2⌉] and scales [blocks] of x [count]; a scale is not finite where x is
+  // not.
+  void (*encode_four_bits)(uint8_t* codes, float* scales, const float* x, int64_t count,
+                           FourBitLevels levels);
+  void (*decode_four_bits)(float* y, const FourBits& from, int64_t count);
+  // A byte an element, of which 127 means the row's largest magnitude (LLM.int8()): codes dense,
+  // scales [rows].
+  void (*encode_int8)(int8_t* codes, float* scales, View x);
+  void (*decode_int8)(View y, const int8_t* codes, const float* scales);
+  // The nearest bfloat16, to even where two are as near: as its bits, or as a float. y may be x.
+  void (*narrow_bfloat16)(uint16_t* y, const float* x, int64_t count);
+  void (*round_bfloat16)(float* y, const float* x, int64_t count);
 };
 
 // The CPU table (Highway, instruction set chosen at run time).

@@ -83,6 +83,17 @@ enum llv_unit_kind {
   LLV_UNIT_NEWLINE = 64   /**< image_newline, where the config has one. */
 };
 
+/** How weights are stored. A pass makes float32 of a unit's in a working buffer, exactly. */
+enum llv_storage {
+  LLV_STORE_FLOAT32 = 0,
+  LLV_STORE_BFLOAT16 = 1,   /**< Nearest, to even. What trains has a float32 master instead. */
+  LLV_STORE_INT8 = 2,       /**< A byte each, and the largest magnitude of each row. */
+  LLV_STORE_NF4 = 3,        /**< Four bits, and the largest magnitude of each 64 (QLoRA). */
+  LLV_STORE_NF4_DOUBLE = 4, /**< The same with those magnitudes in a byte each. */
+  LLV_STORE_FP4 = 5,        /**< NF4 with a floating-point number's levels. */
+  LLV_STORE_FP4_DOUBLE = 6  /**< The same with magnitudes in a byte each. */
+};
+
 /** What is stored beside a trainable parameter. */
 enum llv_slot {
   LLV_SLOT_GRADIENT = 0,      /**< The accumulated gradient. */
@@ -207,6 +218,9 @@ typedef struct llv_model_config {
   int32_t vocabulary;              /**< V. */
   int32_t rope_dtype;              /**< llv_dtype that rotary frequencies are rounded to. */
   int32_t image_newline;           /**< 1: the table ends in "image_newline" [D]. Default 0. */
+  int32_t storage;                 /**< LLV_STORE_FLOAT32 or _BFLOAT16: all but adapters. */
+  int32_t linear_storage;          /**< LLV_STORE_INT8 or later: the decoder layers' linears, which
+                                      then cannot train; their norms stay float32. 0: as storage. */
   double vision_norm_eps;          /**< LayerNorm epsilon. Default 1e-5. */
   double norm_eps;                 /**< RMSNorm epsilon. Default 1e-5. */
   double rope_theta;               /**< Rotary base. Default 10000. */

@@ -73,6 +73,10 @@ void Config::check_decoder() const {
   check_range("intermediate", c.intermediate, 1, kMaxWidth);
   check_range("vocabulary", c.vocabulary, 1, kMaxVocabulary);
   check_range("image_newline", c.image_newline, 0, 1);
+  check_range("storage", c.storage, LLV_STORE_FLOAT32, LLV_STORE_BFLOAT16);
+  if (c.linear_storage != LLV_STORE_FLOAT32) {
+    check_range("linear_storage", c.linear_storage, LLV_STORE_INT8, LLV_STORE_FP4_DOUBLE);
+  }
   check_positive("norm_eps", c.norm_eps);
   check_positive("rope_theta", c.rope_theta);
   check_range("rope_dtype", c.rope_dtype, LLV_FLOAT32, LLV_BFLOAT16);

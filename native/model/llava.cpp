@@ -67,21 +67,86 @@ void check_count(const Parameter& parameter, int64_t given) {
 
 Llava::Llava(Engine& engine, const Config& config)
     : engine_(engine), config_(config), table_(config) {
-  for (const Unit& unit : table_.units()) {
-    units_.push_back(unit.floats == 0
+  for (int32_t unit = 0; unit < static_cast<int32_t>(table_.units().size()); ++unit) {
+    const int64_t floats = table_.units()[static_cast<size_t>(unit)].floats;
+    const bool stored = floats > 0 && unit_storage(unit) != Storage::kFloat32;
+    units_.push_back(stored || floats == 0
                          ? core::Buffer()
-                         : core::Buffer(engine.ledger(), core::Purpose::kParameters, unit.floats));
+                         : core::Buffer(engine.ledger(), core::Purpose::kParameters, floats));
+    stored_.push_back(stored ? StoredUnit(config_, table_, unit, engine.ledger()) : StoredUnit());
+  }
+  if (const int64_t floats = working_floats(config_, table_); floats > 0) {
+    working_ = core::Buffer(engine.ledger(), core::Purpose::kParameters, floats);
   }
   bind();
 }
 
 void Llava::bind() {
   addresses_.clear();
+  visible_.clear();
   for (const core::Buffer& buffer : units_) {
+    const auto unit = static_cast<int32_t>(addresses_.size());
     addresses_.push_back(buffer.data());
+    visible_.push_back(unit_storage(unit) == Storage::kFloat32 ? buffer.data() : nullptr);
   }
   parts_.resize(addresses_.size());
-  weights_ = bind_weights(table_, addresses_);
+  stored_.resize(addresses_.size());
+  open_ = -1;
+  weights_ = bind_weights(table_, visible_);
+}
+
+void Llava::open_unit(int32_t unit) {
+  const int64_t floats = table_.units()[static_cast<size_t>(unit)].floats;
+  if (unit == open_ || floats == 0 || unit_storage(unit) == Storage::kFloat32) {
+    return;
+  }
+  close_unit();
+  const StoredUnit& stored = stored_[static_cast<size_t>(unit)];
+  if (stored.empty()) {
+    engine_.kernels().round_bfloat16(working_.data(), unit_data(unit), floats);
+  } else {
+    stored.open(engine_.kernels(), working_.data());
+  }
+  open_ = unit;
+  visible_[static_cast<size_t>(unit)] = working_.data();
+  rebind_unit(weights_, table_, unit, visible_);
+}
+
+void Llava::close_unit() {
+  if (open_ >= 0) {
+    const int32_t unit = std::exchange(open_, -1);
+    visible_[static_cast<size_t>(unit)] = nullptr;
+    rebind_unit(weights_, table_, unit, visible_);
+  }
+}
+
+void Llava::check_float32(int32_t unit_kinds, const char* what) const {
+  for (int32_t unit = 0; unit < static_cast<int32_t>(table_.units().size()); ++unit) {
+    const Unit& row = table_.units()[static_cast<size_t>(unit)];
+    if ((row.kind & unit_kinds) != 0 && unit_storage(unit) != Storage::kFloat32) {
+      fail(LLV_UNSUPPORTED, "'%s' is stored as %s: %s needs float32", row.name.c_str(),
+           storage_name(unit_storage(unit)), what);
+    }
+  }
+}
+
+// Between float32 masters and what is stored.
+void Llava::set_master(int32_t unit, bool master) {
+  const auto at = static_cast<size_t>(unit);
+  if (master) {
+    units_[at] =
+        core::Buffer(engine_.ledger(), core::Purpose::kParameters, table_.units()[at].floats);
+    stored_[at].open(engine_.kernels(), units_[at].data());
+    stored_[at] = StoredUnit();
+    return;
+  }
+  stored_[at] = StoredUnit(config_, table_, unit, engine_.ledger());
+  for (const Parameter& parameter : table_.parameters()) {
+    if (parameter.unit == unit) {
+      stored_[at].write(engine_.kernels(), parameter, units_[at].data() + parameter.offset);
+    }
+  }
+  units_[at] = core::Buffer();
 }
 
 core::Buffer Llava::take_unit(int32_t unit) {
@@ -90,13 +155,13 @@ core::Buffer Llava::take_unit(int32_t unit) {
 }
 
 void Llava::lend_unit(int32_t unit, float* floats) {
-  addresses_[static_cast<size_t>(unit)] = floats;
-  rebind_unit(weights_, table_, unit, addresses_);
+  addresses_[static_cast<size_t>(unit)] = visible_[static_cast<size_t>(unit)] = floats;
+  rebind_unit(weights_, table_, unit, visible_);
 }
 
 void Llava::check_whole() const {
   for (size_t unit = 0; unit < addresses_.size(); ++unit) {
-    if (addresses_[unit] == nullptr && table_.units()[unit].floats > 0) {
+    if (addresses_[unit] == nullptr && stored_[unit].empty() && table_.units()[unit].floats > 0) {
       fail(LLV_STATE, "the weights of '%s' lie in the ranks' shards: make a model of their parts",
            table_.units()[unit].name.c_str());
     }
@@ -133,6 +198,12 @@ void Llava::write(std::string_view name, core::DType dtype, std::span<const int6
     write_part(parameter, dtype, bytes.data());
     return;
   }
+  if (StoredUnit& stored = stored_[static_cast<size_t>(parameter.unit)]; !stored.empty()) {
+    close_unit();
+    engine_.kernels().convert(working_.data(), bytes.data(), dtype, parameter.count);
+    stored.write(engine_.kernels(), parameter, working_.data());
+    return;
+  }
   engine_.kernels().convert(values(parameter).data(), bytes.data(), dtype, parameter.count);
 }
 
@@ -155,6 +226,10 @@ void Llava::write_part(const Parameter& parameter, core::DType dtype, const std:
 void Llava::read(std::string_view name, std::span<float> out) {
   const Parameter& parameter = table_.find(name);
   check_count(parameter, static_cast<int64_t>(out.size()));
+  if (const StoredUnit& stored = stored_[static_cast<size_t>(parameter.unit)]; !stored.empty()) {
+    stored.read(engine_.kernels(), parameter, out.data());
+    return;
+  }
   std::ranges::copy(values(parameter), out.begin());
 }
 
@@ -166,9 +241,14 @@ void Llava::fill(std::string_view name, int32_t fill, double a, double b, int64_
   if (in_part(parameter)) {
     whole = core::Buffer(engine_.ledger(), core::Purpose::kWorkspace, parameter.count);
   }
-  const std::span<float> out = whole.floats() > 0
-                                   ? std::span(whole.data(), static_cast<size_t>(whole.floats()))
-                                   : values(parameter);
+  StoredUnit& stored = stored_[static_cast<size_t>(parameter.unit)];
+  if (!stored.empty()) {
+    close_unit();
+  }
+  const auto count = static_cast<size_t>(parameter.count);
+  const std::span<float> out = whole.floats() > 0 ? std::span(whole.data(), count)
+                               : stored.empty()   ? values(parameter)
+                                                  : std::span(working_.data(), count);
   if (fill == LLV_FILL_CONSTANT) {
     engine_.kernels().fill(core::dense(out.data(), 1, parameter.count), static_cast<float>(a));
   } else if (fill == LLV_FILL_NORMAL) {
@@ -178,6 +258,8 @@ void Llava::fill(std::string_view name, int32_t fill, double a, double b, int64_
   }
   if (whole.floats() > 0) {
     write_part(parameter, core::DType::kFloat32, std::as_bytes(out).data());
+  } else if (!stored.empty()) {
+    stored.write(engine_.kernels(), parameter, out.data());
   }
 }
 
@@ -186,7 +268,27 @@ void Llava::set_trainable(int32_t unit_kinds) {
     fail(LLV_INVALID, "the unit kinds are 0x%x: only bits of 0x%x exist",
          static_cast<unsigned>(unit_kinds), static_cast<unsigned>(kAllUnits));
   }
+  for (int32_t unit = 0; unit < static_cast<int32_t>(table_.units().size()); ++unit) {
+    const Unit& row = table_.units()[static_cast<size_t>(unit)];
+    if ((row.kind & unit_kinds) != 0 && unit_storage(unit) > Storage::kBFloat16) {
+      fail(LLV_UNSUPPORTED, "'%s' is stored as %s: it cannot train", row.name.c_str(),
+           storage_name(unit_storage(unit)));
+    }
+  }
+  bool changed = false;
+  for (int32_t unit = 0; unit < static_cast<int32_t>(table_.units().size()); ++unit) {
+    const Unit& row = table_.units()[static_cast<size_t>(unit)];
+    const bool master = (row.kind & unit_kinds) != 0;
+    const bool is_master = stored_[static_cast<size_t>(unit)].empty();
+    if (unit_storage(unit) == Storage::kBFloat16 && row.floats > 0 && master != is_master) {
+      set_master(unit, master);
+      changed = true;
+    }
+  }
   trainable_ = unit_kinds;
+  if (changed) {
+    bind();
+  }
 }
 
 }  // namespace llavasharp::model

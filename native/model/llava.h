@@ -11,6 +11,7 @@
 #include "model/config.h"
 #include "model/engine.h"
 #include "model/parameters.h"
+#include "model/storage.h"
 #include "model/weights.h"
 
 namespace llavasharp::model {
@@ -65,12 +66,25 @@ class Llava {
   // Throws LLV_STATE where a unit's weights lie in shards.
   void check_whole() const;
 
-  // A mask of llv_unit_kind.
+  // Makes float32 of a unit that is stored in fewer bits, for passes to see in the working buffer
+  // until another one's are wanted; nothing for the others. Passes use OpenUnits.
+  void open_unit(int32_t unit);
+  void close_unit();
+  // Throws LLV_UNSUPPORTED where a unit of these kinds is not float32: its weights cannot be merged
+  // into, nor divided.
+  void check_float32(int32_t unit_kinds, const char* what) const;
+
+  // A mask of llv_unit_kind. Units that are stored as bfloat16 become float32 masters, or bfloat16
+  // again; throws LLV_UNSUPPORTED for others that are not float32.
   void set_trainable(int32_t unit_kinds);
   [[nodiscard]] bool trains(int32_t unit_kind) const { return (trainable_ & unit_kind) != 0; }
 
  private:
   void bind();
+  void set_master(int32_t unit, bool master);
+  [[nodiscard]] Storage unit_storage(int32_t unit) const {
+    return storage_of(config_, table_.units()[static_cast<size_t>(unit)]);
+  }
   void add_lora_products(double sign);
   void check_writable(const Parameter& parameter) const;
   // Whether the parameter's values belong to a part that is kept.
@@ -79,8 +93,12 @@ class Llava {
   Engine& engine_;
   Config config_;
   ParameterTable table_;
-  std::vector<core::Buffer> units_;  // One a unit of the table; empty where taken.
+  std::vector<core::Buffer> units_;  // One a unit of the table; empty where taken or stored.
+  std::vector<StoredUnit> stored_;   // In fewer bits: the others are empty.
   std::vector<float*> addresses_;    // Where the units' floats are; null: nowhere.
+  std::vector<float*> visible_;      // What passes see of them: the same, or the working buffer.
+  core::Buffer working_;             // Float32 of the unit that is open.
+  int32_t open_ = -1;                // None.
   std::vector<Part> parts_;          // Of units that are nowhere.
   Weights weights_;
   int32_t trainable_ = 0;

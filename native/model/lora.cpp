@@ -47,6 +47,7 @@ void Llava::attach_lora(const LoraOptions& options, std::string_view weight_name
   units_.resize(table_.units().size());
   addresses_.resize(units_.size());
   parts_.resize(units_.size());
+  stored_.resize(units_.size());
   core::Buffer& buffer = units_[static_cast<size_t>(unit)];
   const core::Buffer old = std::move(buffer);
   buffer = core::Buffer(engine_.ledger(), core::Purpose::kParameters,
@@ -97,6 +98,7 @@ void Llava::merge_lora() {
                            [](const Unit& unit) { return unit.kind == LLV_UNIT_LORA; })) {
     fail(LLV_STATE, "the model has no adapter to merge");
   }
+  check_float32(LLV_UNIT_LAYER, "merging");
   add_lora_products(1);
   lora_merged_ = true;
   for (DecoderLayerWeights& layer : weights_.layers) {

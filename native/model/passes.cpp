@@ -9,6 +9,7 @@
 #include "layers/embedding.h"
 #include "layers/loss.h"
 #include "model/decoder.h"
+#include "model/open_units.h"
 #include "model/vision_tower.h"
 
 namespace llavasharp::model {
@@ -38,11 +39,17 @@ int64_t check_images(const Llava& model, std::span<const float> pixels) {
   return images;
 }
 
+// Has the weights of the one unit of a kind visible.
+void open(Llava& model, int32_t kind) {
+  model.open_unit(model.table().unit_of(kind));
+}
+
 // features [N·L, Dv], all rows.
 void run_tower(Llava& model, std::span<const float> pixels, View features) {
   const Context context = model.engine().context();
   int32_t* rows = context.arena.take_ints(features.rows);
   std::iota(rows, rows + features.rows, 0);
+  open(model, LLV_UNIT_VISION);
   vision_forward(context, model.config(), model.weights().vision, features, pixels, rows);
 }
 
@@ -61,16 +68,20 @@ Inputs make_inputs(Llava& model, const Batch& batch, bool keep_projector) {
   Inputs inputs;
   inputs.images = make_image_rows(batch, context.arena);
   inputs.x = context.arena.take(batch.count(), hidden);
+  open(model, LLV_UNIT_EMBED);
   layers::embedding_forward(context, inputs.x, weights.embed, inputs.images.tokens);
   if (inputs.images.newlines != nullptr) {
+    open(model, LLV_UNIT_NEWLINE);
     layers::embedding_forward(context, inputs.x, weights.newline, inputs.images.newlines);
   }
   if (inputs.images.count > 0) {
     const core::Arena::Mark mark = context.arena.mark();
     const View features =
         context.arena.take(inputs.images.count, model.config().get().vision_hidden);  // [F, Dv]
+    open(model, LLV_UNIT_VISION);
     vision_forward(context, model.config(), weights.vision, features, batch.pixels,
                    inputs.images.rows);
+    open(model, LLV_UNIT_PROJECTOR);
     const View projected = projector_forward(context, weights.projector, features,
                                              keep_projector ? &inputs.projector : nullptr);
     layers::splice_forward(context, inputs.x, projected, inputs.images.slots);
@@ -82,6 +93,7 @@ Inputs make_inputs(Llava& model, const Batch& batch, bool keep_projector) {
 }
 
 void run_vision(Llava& model, std::span<const float> pixels, std::span<float> features) {
+  const OpenUnits units(model);
   const Scratch scratch(model.engine().arena());
   const int64_t rows = check_images(model, pixels) * model.config().image_rows();
   const int64_t width = model.config().get().vision_hidden;
@@ -90,6 +102,7 @@ void run_vision(Llava& model, std::span<const float> pixels, std::span<float> fe
 }
 
 void run_projected(Llava& model, std::span<const float> pixels, std::span<float> features) {
+  const OpenUnits units(model);
   const Scratch scratch(model.engine().arena());
   const Context context = model.engine().context();
   const llv_model_config& c = model.config().get();
@@ -97,6 +110,7 @@ void run_projected(Llava& model, std::span<const float> pixels, std::span<float>
   check_values("features", static_cast<int64_t>(features.size()), rows * c.hidden);
   const View tower = context.arena.take(rows, c.vision_hidden);  // [N·L, Dv]
   run_tower(model, pixels, tower);
+  open(model, LLV_UNIT_PROJECTOR);
   const View projected = projector_forward(context, model.weights().projector, tower, nullptr);
   context.kernels.copy(core::dense(features.data(), rows, c.hidden), projected);
 }
@@ -129,13 +143,16 @@ void run_logits(Llava& model, const Batch& batch, std::span<const int32_t> rows,
   const layers::Selection selection = make_selection(batch, chosen, context.arena);
   const View hidden = context.arena.take(selection.count, c.hidden);
   const View requested = context.arena.take(count, c.hidden);
+  OpenUnits units(model);
   const DecoderRun run{.packing = make_packing(batch, context.arena),
                        .selection = &selection,
                        .caches = {},
-                       .keep = Keep::kNothing};
+                       .keep = Keep::kNothing,
+                       .order = &units};
   const Inputs inputs = make_inputs(model, batch, false);
   decoder_forward(context, model.config(), model.weights().layers, run, hidden, inputs.x, {});
   context.kernels.gather_rows(requested, hidden, order.data());
+  open(model, LLV_UNIT_HEAD);
   layers::logits_forward(context, c.norm_eps, model.weights().head,
                          core::dense(logits.data(), count, c.vocabulary), requested);
 }
@@ -155,12 +172,15 @@ void run_loss(Llava& model, const Batch& batch, std::span<double> losses,
   if (selection.count > 0) {
     const llv_model_config& c = model.config().get();
     const View hidden = context.arena.take(selection.count, c.hidden);
+    OpenUnits units(model);
     const DecoderRun run{.packing = make_packing(batch, context.arena),
                          .selection = &selection,
                          .caches = {},
-                         .keep = Keep::kNothing};
+                         .keep = Keep::kNothing,
+                         .order = &units};
     const Inputs inputs = make_inputs(model, batch, false);
     decoder_forward(context, model.config(), model.weights().layers, run, hidden, inputs.x, {});
+    open(model, LLV_UNIT_HEAD);
     layers::loss_forward(context, c.norm_eps, model.weights().head, hidden, supervised.targets,
                          row_losses);
   }
@@ -223,23 +243,21 @@ double run_head(Llava& model, const Supervised& supervised, const Weights& gradi
 }
 
 // Comes to a unit other than a decoder layer.
-void reach(const Llava& model, const GradientOptions& options, Pass pass, int32_t kind) {
-  if (options.order != nullptr) {
-    options.order->reach(pass, model.table().unit_of(kind));
-  }
+void reach(const Llava& model, UnitOrder& units, Pass pass, int32_t kind) {
+  units.reach(pass, model.table().unit_of(kind));
 }
 
 // From the gradient of the decoder's inputs to the embedding, the projector and the tower.
 void backward_inputs(Llava& model, const Inputs& inputs, const Weights& gradients,
-                     const Reach& reached, const GradientOptions& options, View dx,
+                     const Reach& reached, UnitOrder& units, View dx,
                      std::span<const float> pixels) {
   const Context context = model.engine().context();
   if (reached.embed) {
-    reach(model, options, Pass::kBackward, LLV_UNIT_EMBED);
+    reach(model, units, Pass::kBackward, LLV_UNIT_EMBED);
     layers::embedding_backward(context, gradients.embed, dx, inputs.images.tokens);
   }
   if (reached.newline) {
-    reach(model, options, Pass::kBackward, LLV_UNIT_NEWLINE);
+    reach(model, units, Pass::kBackward, LLV_UNIT_NEWLINE);
     layers::embedding_backward(context, gradients.newline, dx, inputs.images.newlines);
   }
   if (!reached.images()) {
@@ -251,8 +269,9 @@ void backward_inputs(Llava& model, const Inputs& inputs, const Weights& gradient
   const View dfeatures = context.arena.take(tower > 0 ? count : 0, tower);  // [F, Dv]
   {
     if (reached.projector) {
-      reach(model, options, Pass::kBackward, LLV_UNIT_PROJECTOR);
+      reach(model, units, Pass::kBackward, LLV_UNIT_PROJECTOR);
     }
+    open(model, LLV_UNIT_PROJECTOR);  // Also where the tower alone trains.
     const Scratch projected(context.arena);
     const View dprojected = context.arena.take(count, dx.cols);  // [F, D]
     layers::splice_backward(context, dprojected, dx, inputs.images.slots);
@@ -260,7 +279,7 @@ void backward_inputs(Llava& model, const Inputs& inputs, const Weights& gradient
                        dprojected, inputs.projector);
   }
   if (reached.tower) {
-    reach(model, options, Pass::kBackward, LLV_UNIT_VISION);
+    reach(model, units, Pass::kBackward, LLV_UNIT_VISION);
     vision_backward(context, model.config(), model.weights().vision, gradients.vision, dfeatures,
                     pixels, inputs.images.rows);
   }
@@ -279,29 +298,30 @@ Loss run_part(Llava& model, const Batch& batch, const Weights& gradients,
     return {};
   }
   const Reach reached = reach_of(model, batch);
+  OpenUnits units(model, options.order);
   const DecoderRun run{.packing = make_packing(batch, context.arena),
                        .selection = &supervised.selection,
                        .caches = {},
                        .keep = reached.keep(),
                        .recompute = options.recompute,
-                       .order = options.order};
+                       .order = &units};
   const bool backward = run.keep != Keep::kNothing;
   const View hidden = context.arena.take(rows, width);                           // [R, D]
   const View dhidden = context.arena.take(rows, width);                          // [R, D]
   const View dx = backward ? context.arena.take(batch.count(), width) : View{};  // [T, D]
-  reach(model, options, Pass::kForward, LLV_UNIT_EMBED);
+  reach(model, units, Pass::kForward, LLV_UNIT_EMBED);
   const Inputs inputs = make_inputs(model, batch, reached.images());
   const std::span<DecoderLayerSaved> saved =
       context.arena.take_objects<DecoderLayerSaved>(backward ? model.config().get().layers : 0);
   decoder_forward(context, model.config(), model.weights().layers, run, hidden, inputs.x, saved);
-  reach(model, options, Pass::kForward, LLV_UNIT_HEAD);
-  reach(model, options, Pass::kBackward, LLV_UNIT_HEAD);
+  reach(model, units, Pass::kForward, LLV_UNIT_HEAD);
+  reach(model, units, Pass::kBackward, LLV_UNIT_HEAD);
   const double sum =
       run_head(model, supervised, gradients, reached, options.scale, dhidden, hidden);
   if (backward) {
     decoder_backward(context, model.config(), model.weights().layers, gradients.layers, run, dx,
                      dhidden, saved);
-    backward_inputs(model, inputs, gradients, reached, options, dx, batch.pixels);
+    backward_inputs(model, inputs, gradients, reached, units, dx, batch.pixels);
   }
   return {.sum = sum, .tokens = rows};
 }

@@ -9,6 +9,7 @@
 #include "layers/loss.h"
 #include "model/decoder.h"
 #include "model/parameters.h"
+#include "model/storage.h"
 #include "model/vision_tower.h"
 
 namespace llavasharp::model {
@@ -379,10 +380,15 @@ Plan plan_step(const Config& config, const Workload& work) {
     }
   }
   Plan plan;
-  for (const Unit& unit : table.units()) {
-    plan.parameters += unit.floats * kFloatBytes;
-    plan.gradients += (work.units & unit.kind) != 0 ? unit.floats * kFloatBytes : 0;
+  for (size_t i = 0; i < table.units().size(); ++i) {
+    const Unit& unit = table.units()[i];
+    const int64_t bytes = unit.floats * kFloatBytes;
+    const bool trains = (work.units & unit.kind) != 0;
+    const bool stored = !trains && storage_of(config, unit) != Storage::kFloat32;
+    plan.parameters += stored ? StoredUnit::bytes(config, table, static_cast<int32_t>(i)) : bytes;
+    plan.gradients += trains ? bytes : 0;
   }
+  plan.parameters += working_floats(config, table) * kFloatBytes;
   plan.optimizer = 2 * plan.gradients;
   plan.workspace = Walk(config, work).floats() * kFloatBytes;
   plan.scratch = (core::kGemmScratchFloats + work.threads * attention_floats(config.get(), work)) *

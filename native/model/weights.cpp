@@ -68,11 +68,12 @@ class Binder {
   std::span<float* const> units_;
 };
 
-VisionWeights bind_vision(const Binder& bind, const Rows& rows) {
-  VisionWeights vision;
+// In place: binding again allocates nothing.
+void bind_vision(VisionWeights& vision, const Binder& bind, const Rows& rows) {
   if (rows.class_embedding < 0) {
-    return vision;
+    return;
   }
+  vision.layers.clear();
   vision.class_embedding = bind.one(rows.class_embedding);
   vision.patch_embedding = bind.one(rows.patch_embedding);
   vision.position_embedding = bind.one(rows.position_embedding);
@@ -86,7 +87,6 @@ VisionWeights bind_vision(const Binder& bind, const Rows& rows) {
                              .fc1 = bind.linear(layer.fc1),
                              .fc2 = bind.linear(layer.fc2)});
   }
-  return vision;
 }
 
 DecoderLayerWeights bind_layer(const Binder& bind, const Rows& rows, size_t index) {
@@ -136,7 +136,7 @@ void rebind_unit(Weights& weights, const ParameterTable& table, int32_t unit,
   const Rows& rows = table.rows();
   switch (table.units()[static_cast<size_t>(unit)].kind) {
     case LLV_UNIT_VISION:
-      weights.vision = bind_vision(bind, rows);
+      bind_vision(weights.vision, bind, rows);
       break;
     case LLV_UNIT_PROJECTOR:
       for (size_t i = 0; i < rows.projector.size(); ++i) {

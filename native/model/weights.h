@@ -47,7 +47,7 @@ struct Weights {
 // Views of the whole table; units [table.units()] are the buffers' addresses, null for none.
 [[nodiscard]] Weights bind_weights(const ParameterTable& table, std::span<float* const> units);
 
-// Makes the views of one unit anew; allocates nothing but for the tower.
+// Makes the views of one unit anew; allocates nothing.
 void rebind_unit(Weights& weights, const ParameterTable& table, int32_t unit,
                  std::span<float* const> units);
 

@@ -34,6 +34,11 @@ void check_not_negative(const char* name, size_t group, double value) {
 }
 
 void check_part(const Range& part, size_t given) {
+  if (part.data == nullptr && part.count > 0) {
+    fail(LLV_STATE,
+         "the unit is frozen and not stored as float32: llv_model_parameter_read and _write have "
+         "its parameters");
+  }
   if (static_cast<size_t>(part.count) != given) {
     fail(LLV_SHAPE, "this rank's part has %lld values, %zu were given",
          static_cast<long long>(part.count), given);
@@ -55,6 +60,16 @@ model::Llava& checked(model::Llava& model, const AdamWOptions& options) {
   return model;
 }
 
+// The model, unless the stage divides weights that are not float32.
+model::Llava& divisible(model::Llava& model, const ZeroOptions& zero) {
+  for (const model::Unit& unit : model.table().units()) {
+    if (shards_weights(zero.stage, unit.kind)) {
+      model.check_float32(unit.kind, "stage 3");
+    }
+  }
+  return model;
+}
+
 }  // namespace
 
 Trainer::Trainer(model::Llava& model, const AdamWOptions& options)
@@ -67,7 +82,7 @@ Trainer::Trainer(model::Llava& model, const AdamWOptions& options, const ZeroOpt
                  std::shared_ptr<Communicator> communicator, std::span<const llv_zero_step> steps)
     : model_(checked(model, options)),
       options_(options),
-      zero_(model, zero, std::move(communicator), steps),
+      zero_(divisible(model, zero), zero, std::move(communicator), steps),
       groups_(model.table().parameters().size(), 0) {}
 
 void Trainer::set_groups(std::span<const int32_t> groups) {

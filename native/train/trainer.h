@@ -1,8 +1,8 @@
 // Trains what a model marks as trainable: accumulates gradients, clips them, updates with AdamW.
 //
 // Each trainable unit has flat buffers beside its weights: gradient, m and v, all float32, whole or
-// this rank's piece (shards.h). Weights are float32 themselves now; a lower compute dtype adds a
-// float32 master here, and nowhere else.
+// this rank's piece (shards.h). What it updates is float32; where weights are bfloat16, that is the
+// master, of which passes see the nearest (model/storage.h).
 #pragma once
 
 #include <cstdint>

@@ -34,7 +34,7 @@ _Static_assert(offsetof(llv_memory, peak) == 32, "llv_memory.peak");
 _Static_assert(offsetof(llv_memory, resident) == 40, "llv_memory.resident");
 _Static_assert(offsetof(llv_memory, resident_peak) == 48, "llv_memory.resident_peak");
 
-_Static_assert(sizeof(llv_model_config) == 112, "llv_model_config");
+_Static_assert(sizeof(llv_model_config) == 120, "llv_model_config");
 _Static_assert(offsetof(llv_model_config, size) == 0, "llv_model_config.size");
 _Static_assert(offsetof(llv_model_config, vision_hidden) == 8, "llv_model_config.vision_hidden");
 _Static_assert(offsetof(llv_model_config, vision_layers) == 12, "llv_model_config.vision_layers");
@@ -61,10 +61,12 @@ _Static_assert(offsetof(llv_model_config, intermediate) == 72, "llv_model_config
 _Static_assert(offsetof(llv_model_config, vocabulary) == 76, "llv_model_config.vocabulary");
 _Static_assert(offsetof(llv_model_config, rope_dtype) == 80, "llv_model_config.rope_dtype");
 _Static_assert(offsetof(llv_model_config, image_newline) == 84, "llv_model_config.image_newline");
-_Static_assert(offsetof(llv_model_config, vision_norm_eps) == 88,
+_Static_assert(offsetof(llv_model_config, storage) == 88, "llv_model_config.storage");
+_Static_assert(offsetof(llv_model_config, linear_storage) == 92, "llv_model_config.linear_storage");
+_Static_assert(offsetof(llv_model_config, vision_norm_eps) == 96,
                "llv_model_config.vision_norm_eps");
-_Static_assert(offsetof(llv_model_config, norm_eps) == 96, "llv_model_config.norm_eps");
-_Static_assert(offsetof(llv_model_config, rope_theta) == 104, "llv_model_config.rope_theta");
+_Static_assert(offsetof(llv_model_config, norm_eps) == 104, "llv_model_config.norm_eps");
+_Static_assert(offsetof(llv_model_config, rope_theta) == 112, "llv_model_config.rope_theta");
 
 _Static_assert(sizeof(llv_parameter) == 80, "llv_parameter");
 _Static_assert(offsetof(llv_parameter, name) == 0, "llv_parameter.name");

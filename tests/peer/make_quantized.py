@@ -13,6 +13,7 @@ F = numpy.float32
 NF4 = numpy.array([-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
                    -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
                    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0], F)
+FP4 = numpy.array([0, 0.0625, 8, 12, 4, 6, 2, 3, -0.0, -0.0625, -8, -12, -4, -6, -2, -3], F) / F(12)
 
 
 def dynamic_map():
@@ -38,16 +39,14 @@ def scaled(part):
     return part * (F(1) / most if most else F(0)), most
 
 
-def nf4(values):
+def four_bits(values, levels):
     codes, scales = [], []
     for part in blocks(values, 64):
         unit, most = scaled(part)
-        codes += nearest(unit, NF4).tolist()
+        codes += nearest(unit, levels).tolist()
         scales.append(most)
-    decoded = NF4[codes] * numpy.repeat(numpy.array(scales, F), 64)[:len(values)]
-    codes += [7] * (len(codes) % 2)
-    packed = [16 * a + b for a, b in zip(codes[::2], codes[1::2])]
-    return {"values": values.tolist(), "packed": packed, "scales": numpy.array(scales, F).tolist(), "decoded": decoded.tolist()}
+    decoded = levels[codes] * numpy.repeat(numpy.array(scales, F), 64)[:len(values)]
+    return {"values": values.tolist(), "decoded": decoded.tolist()}
 
 
 def double(scales):
@@ -58,16 +57,21 @@ def double(scales):
         codes += nearest(unit, levels).tolist()
         most.append(magnitude)
     decoded = levels[codes] * numpy.repeat(numpy.array(most, F), 256)[:len(scales)] + offset
-    return {"scales": scales.tolist(), "codes": codes, "most": numpy.array(most, F).tolist(), "offset": float(offset),
-            "decoded": decoded.tolist()}
+    return {"scales": scales.tolist(), "decoded": decoded.tolist()}
 
 
 def int8(matrix):
     most = numpy.abs(matrix).max(1)
     codes = numpy.rint(matrix * (F(127) / most)[:, None]).astype(numpy.int8)
     decoded = codes.astype(F) * most[:, None] * F(7.874015718698502e-3)
-    return {"values": matrix.flatten().tolist(), "columns": matrix.shape[1], "codes": codes.flatten().tolist(), "scales": most.tolist(),
-            "decoded": decoded.flatten().tolist()}
+    return {"values": matrix.flatten().tolist(), "columns": matrix.shape[1], "decoded": decoded.flatten().tolist()}
+
+
+def bfloat16(values):
+    """To nearest even, by the bits."""
+    bits = values.view(numpy.uint32).astype(numpy.uint64)
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16 << 16
+    return {"values": values.tolist(), "decoded": rounded.astype(numpy.uint32).view(F).tolist()}
 
 
 def main():
@@ -75,10 +79,11 @@ def main():
     weights = (random.standard_normal(333) * 0.02).astype(F)
     weights[64:128] = 0
     print(json.dumps({
-        "map": dynamic_map().tolist(),
-        "nf4": nf4(weights),
+        "nf4": four_bits(weights, NF4),
         "double": double(numpy.abs(random.standard_normal(600) * 0.05 + 0.1).astype(F)),
         "int8": int8(random.standard_normal((5, 37)).astype(F)),
+        "fp4": four_bits(weights, FP4),
+        "bfloat16": bfloat16(weights),
     }))
 
 

@@ -52,5 +52,13 @@ void adamw(float* weight, float* gradient, float* m, float* v, int64_t count,
            const AdamWStep& step);
 // convert.cpp
 void convert(float* out, const void* bytes, core::DType dtype, int64_t count);
+// quantize.cpp
+void encode_four_bits(uint8_t* codes, float* scales, const float* x, int64_t count,
+                      FourBitLevels levels);
+void decode_four_bits(float* y, const FourBits& from, int64_t count);
+void encode_int8(int8_t* codes, float* scales, View x);
+void decode_int8(View y, const int8_t* codes, const float* scales);
+void narrow_bfloat16(uint16_t* y, const float* x, int64_t count);
+void round_bfloat16(float* y, const float* x, int64_t count);
 
 }  // namespace llavasharp::backend::cpu

@@ -33,6 +33,12 @@ const Kernels& cpu_kernels() {
       .adamw = cpu::adamw,
       .convert = cpu::convert,
       .fill = cpu::fill,
+      .encode_four_bits = cpu::encode_four_bits,
+      .decode_four_bits = cpu::decode_four_bits,
+      .encode_int8 = cpu::encode_int8,
+      .decode_int8 = cpu::decode_int8,
+      .narrow_bfloat16 = cpu::narrow_bfloat16,
+      .round_bfloat16 = cpu::round_bfloat16,
   };
   return kTable;
 }

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "layers/embedding.h"
 #include "layers/loss.h"
+#include "model/open_units.h"
 #include "model/passes.h"
 
 namespace llavasharp::model {
@@ -125,10 +126,12 @@ void Generator::prefill(const Batch& batch, View hidden) {
   packing.key_starts = key_starts;
   const layers::Selection selection =
       make_selection(batch, {last_rows, static_cast<size_t>(samples)}, context.arena);
+  OpenUnits units(model_);
   const DecoderRun run{.packing = packing,
                        .selection = &selection,
                        .caches = caches_for(cache_rows),
-                       .keep = layers::Keep::kNothing};
+                       .keep = layers::Keep::kNothing,
+                       .order = &units};
   const Inputs inputs = make_inputs(model_, batch, false);
   decoder_forward(context, model_.config(), model_.weights().layers, run, hidden, inputs.x, {});
 }
@@ -152,6 +155,7 @@ void Generator::decode(View hidden) {
     key_counts[i] = ++sequence.keys;
     starts[i + 1] = static_cast<int32_t>(i + 1);
   }
+  OpenUnits units(model_);
   const DecoderRun run{.packing = {.samples = count,
                                    .tokens = count,
                                    .starts = starts,
@@ -161,7 +165,9 @@ void Generator::decode(View hidden) {
                                    .visible = nullptr},
                        .selection = nullptr,
                        .caches = caches_for(cache_rows),
-                       .keep = layers::Keep::kNothing};
+                       .keep = layers::Keep::kNothing,
+                       .order = &units};
+  units.reach(Pass::kForward, model_.table().unit_of(LLV_UNIT_EMBED));
   layers::embedding_forward(context, hidden, model_.weights().embed, tokens);
   decoder_forward(context, model_.config(), model_.weights().layers, run, hidden, hidden, {});
 }
@@ -170,6 +176,7 @@ void Generator::advance(View hidden, int64_t step, Sampler& sampler, const Outpu
   const Context context = model_.engine().context();
   const llv_model_config& c = model_.config().get();
   const View logits = context.arena.take(hidden.rows, c.vocabulary);  // [A, V]
+  model_.open_unit(model_.table().unit_of(LLV_UNIT_HEAD));
   layers::logits_forward(context, c.norm_eps, model_.weights().head, logits, hidden);
   size_t kept = 0;
   for (size_t i = 0; i < sequences_.size(); ++i) {

@@ -24,7 +24,7 @@ TEST(ConfigErrors, AreNamedWithTheirValues) {
   };
   using C = llv_model_config;
   refuse([](C& c) { c.size = 3; }, LLV_INVALID,
-         "config.size is 3, not 112: call its _init function first");
+         "config.size is 3, not 120: call its _init function first");
   refuse([](C& c) { c.hidden = 0; }, LLV_INVALID, "hidden is 0: must be 1 to 1048576");
   refuse([](C& c) { c.layers = -1; }, LLV_INVALID, "layers is -1: must be 1 to 4096");
   refuse([](C& c) { c.vocabulary = 1 << 25; }, LLV_INVALID,
@@ -36,6 +36,9 @@ TEST(ConfigErrors, AreNamedWithTheirValues) {
   refuse([](C& c) { c.rope_theta = std::numeric_limits<double>::infinity(); }, LLV_INVALID,
          "rope_theta is inf: must be positive and finite");
   refuse([](C& c) { c.rope_dtype = 3; }, LLV_INVALID, "rope_dtype is 3: must be 0 to 2");
+  refuse([](C& c) { c.storage = LLV_STORE_INT8; }, LLV_INVALID, "storage is 2: must be 0 to 1");
+  refuse([](C& c) { c.linear_storage = LLV_STORE_BFLOAT16; }, LLV_INVALID,
+         "linear_storage is 1: must be 2 to 6");
   refuse([](C& c) { c.vision_heads = 5; }, LLV_SHAPE,
          "vision_hidden is 24: not a multiple of vision_heads, 5");
   refuse([](C& c) { c.patch_size = 5; }, LLV_SHAPE,

@@ -135,6 +135,17 @@ INSTANTIATE_TEST_SUITE_P(
                               c.vision_feature_layer = -1;
                             }},
                     Variant{"everything", kAllButTower | LLV_UNIT_VISION, 0, 1, keep},
+                    Variant{"lora_nf4", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, 5, 0,
+                            [](llv_model_config& c) { c.linear_storage = LLV_STORE_NF4; }},
+                    Variant{"lora_fp4_double_and_bfloat16", LLV_UNIT_LORA, 5, 0,
+                            [](llv_model_config& c) {
+                              c.storage = LLV_STORE_BFLOAT16;
+                              c.linear_storage = LLV_STORE_FP4_DOUBLE;
+                            }},
+                    Variant{"head_int8", LLV_UNIT_HEAD, 0, 0,
+                            [](llv_model_config& c) { c.linear_storage = LLV_STORE_INT8; }},
+                    Variant{"full_bfloat16", kAllButTower, 0, 1,
+                            [](llv_model_config& c) { c.storage = LLV_STORE_BFLOAT16; }},
                     Variant{"newline_alone", LLV_UNIT_NEWLINE, 0, 0,
                             [](llv_model_config& c) { c.image_newline = 1; }},
                     Variant{"large_images", LLV_UNIT_PROJECTOR, 0, 0,

@@ -1,6 +1,8 @@
 // One training run, by one process or by ranks, and what it leaves behind.
 #pragma once
 
+#include <algorithm>
+
 #include "support/ranks.h"
 
 namespace llavasharp::test {
@@ -15,6 +17,8 @@ struct ZeroRun {
   int32_t steps = 4;
   double learning_rate = 3e-3;
   bool newline = false;
+  int32_t storage = LLV_STORE_FLOAT32;
+  int32_t linear_storage = LLV_STORE_FLOAT32;
 };
 
 inline void PrintTo(const ZeroRun& run, std::ostream* out) {
@@ -32,6 +36,8 @@ struct Outcome {
 inline Model run_model(const Engine& engine, const ZeroRun& run) {
   llv_model_config config = tiny_config();
   config.image_newline = run.newline ? 1 : 0;
+  config.storage = run.storage;
+  config.linear_storage = run.linear_storage;
   Model model = make_model(engine, config);
   fill_lively(model);
   if (run.lora) {
@@ -61,6 +67,20 @@ inline Batch run_batch(int64_t index, uint32_t seed = 1) {
     draw.add_text(batch, 6 + key % 5, 4);
   }
   return batch;
+}
+
+// The units whose weights a trainer has: all, but for what is frozen and not float32.
+inline std::vector<int32_t> units_of(const Model& model, const ZeroRun& run) {
+  const bool all = run.storage == LLV_STORE_FLOAT32 && run.linear_storage == LLV_STORE_FLOAT32;
+  std::vector<int32_t> units;
+  for (const llv_parameter& row : table_of(model)) {
+    if ((all || row.trainable != 0) && (units.empty() || units.back() != row.unit)) {
+      units.push_back(row.unit);
+    }
+  }
+  std::ranges::sort(units);
+  units.erase(std::ranges::unique(units).begin(), units.end());
+  return units;
 }
 
 inline constexpr double kScale = 0.05;
@@ -96,10 +116,6 @@ inline Outcome train(
     }) {
   const Engine engine = make_engine(1);
   const Model model = run_model(engine, run);
-  int32_t units = 0;
-  for (const llv_parameter& row : table_of(model)) {
-    units = std::max(units, row.unit + 1);
-  }
   const Trainer trainer =
       make_sharded(model, communicator, zero_options(run.stage, run.accumulation), run.recompute);
   Outcome outcome;
@@ -119,7 +135,7 @@ inline Outcome train(
     ok(llv_trainer_step(trainer.get(), &group, 1, 1.0, &norm));
     outcome.norms.push_back(norm);
   }
-  for (int32_t unit = 0; unit < units; ++unit) {
+  for (const int32_t unit : units_of(model, run)) {
     outcome.units.push_back(unit_weights(trainer, communicator, unit));
   }
   return outcome;
@@ -146,15 +162,14 @@ inline Outcome train_alone(
     ok(llv_trainer_step(trainer.get(), &group, 1, 1.0, &norm));
     outcome.norms.push_back(norm);
   }
-  for (int32_t unit = 0;; ++unit) {
+  for (const int32_t unit : units_of(model, run)) {
     llv_shard shard{};
-    if (llv_trainer_shard_get(trainer.get(), LLV_SLOT_WEIGHT, unit, &shard) != LLV_OK) {
-      return outcome;
-    }
+    ok(llv_trainer_shard_get(trainer.get(), LLV_SLOT_WEIGHT, unit, &shard));
     std::vector<float> values(static_cast<size_t>(shard.count));
     ok(llv_trainer_shard_read(trainer.get(), LLV_SLOT_WEIGHT, unit, values.data(), shard.count));
     outcome.units.push_back(std::move(values));
   }
+  return outcome;
 }
 
 inline void expect_equal(const Outcome& ours, const Outcome& reference, double tolerance) {

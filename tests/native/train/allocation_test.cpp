@@ -72,6 +72,8 @@ struct Stage {
   int32_t threads;
   // Wide: our own products where the machine has them. Else every product is libtorch's.
   bool wide;
+  int32_t storage = LLV_STORE_FLOAT32;
+  int32_t linear_storage = LLV_STORE_FLOAT32;
 };
 
 void PrintTo(const Stage& stage, std::ostream* out) {
@@ -93,6 +95,8 @@ TEST_P(Allocation, TheTenthStepAllocatesNothing) {
     config.vision_hidden = 48;
     config.vocabulary = 300;
   }
+  config.storage = stage.storage;
+  config.linear_storage = stage.linear_storage;
   const Model model = make_model(engine, config);
   fill_lively(model);
   if (stage.lora) {
@@ -173,7 +177,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Stage{"lora", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, true, 2, false},
                     Stage{"lora_wide", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, true, 1, true},
                     Stage{"full", kAllButTower, false, 1, false},
-                    Stage{"full_wide", kAllButTower, false, 1, true}),
+                    Stage{"full_wide", kAllButTower, false, 1, true},
+                    Stage{"full_bfloat16", kAllButTower, false, 1, false, LLV_STORE_BFLOAT16},
+                    Stage{"lora_nf4", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, true, 2, true,
+                          LLV_STORE_BFLOAT16, LLV_STORE_NF4_DOUBLE}),
     [](const auto& parameter) { return parameter.param.name; });
 
 }  // namespace

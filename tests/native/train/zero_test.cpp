@@ -90,6 +90,44 @@ TEST(ZeroBatches, WithNewlinesTrainAsOneProcessDoes) {
   }
 }
 
+// Frozen weights in fewer bits are on every rank; bfloat16's masters are divided and published.
+TEST(ZeroStorage, TrainsAsOneProcessDoes) {
+  for (const int32_t stage : {0, 1, 2}) {
+    expect_same_as_alone({.stage = stage,
+                          .world = 2,
+                          .accumulation = 2,
+                          .units = LLV_UNIT_PROJECTOR | LLV_UNIT_LORA,
+                          .lora = true,
+                          .storage = LLV_STORE_BFLOAT16,
+                          .linear_storage = LLV_STORE_NF4_DOUBLE},
+                         [](int64_t index) { return run_batch(index); });
+    // A gradient's last bit can move a master across the middle of two bfloat16.
+    expect_same_as_alone(
+        {.stage = stage, .world = 2, .storage = LLV_STORE_BFLOAT16},
+        [](int64_t index) { return run_batch(index); }, 1e-4);
+  }
+}
+
+TEST(ZeroStorage, IsNotDividedByStage3) {
+  const ZeroRun run{
+      .world = 2, .units = LLV_UNIT_LORA, .lora = true, .linear_storage = LLV_STORE_NF4};
+  run_ranks(2, [&](const Communicator& communicator, int32_t) {
+    const Engine engine = make_engine(1);
+    const Model model = run_model(engine, run);
+    llv_trainer_options options;
+    ok(llv_trainer_options_init(&options));
+    const llv_zero_options zero = zero_options(3, 1);
+    const std::vector<llv_zero_step> steps = PlanMaker(model, 3).make();
+    llv_trainer* trainer = nullptr;
+    EXPECT_EQ(
+        llv_trainer_create_sharded(model.get(), &options, communicator.get(), &zero, steps.data(),
+                                   static_cast<int64_t>(steps.size()), &trainer),
+        LLV_UNSUPPORTED);
+    EXPECT_STREQ(llv_error_message(), "'layer.0' is stored as nf4: stage 3 needs float32");
+    EXPECT_TRUE(std::isfinite(losses_of(model, run_batch(1))[0]));  // It is whole still.
+  });
+}
+
 std::vector<ZeroRun> all_runs() {
   std::vector<ZeroRun> runs;
   for (int32_t stage = 0; stage < 4; ++stage) {
