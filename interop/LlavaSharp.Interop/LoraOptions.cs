@@ -17,4 +17,8 @@ public sealed record LoraOptions
 
     /// <summary>s = alpha / √r instead.</summary>
     public bool RankStabilized { get; init; }
+
+    /// <summary>DoRA (Liu et al. 2024): the rows of W + s·B·A have lengths that train, [out], and begin as W's; what drops out reaches
+    /// the base as PEFT has it.</summary>
+    public bool Decomposed { get; init; }
 }

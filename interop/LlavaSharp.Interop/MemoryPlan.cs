@@ -23,6 +23,7 @@ public readonly record struct MemoryPlan(
         native.Images = workload.Images;
         native.Units = (int)workload.Units;
         native.LoraRank = workload.LoraRank;
+        native.LoraDecomposed = workload.LoraDecomposed ? 1 : 0;
         native.RecomputeLayers = workload.RecomputeLayers;
         native.Threads = workload.Threads;
         Native.ModelConfig shape = config.ToNative();

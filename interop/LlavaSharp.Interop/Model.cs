@@ -104,11 +104,13 @@ public sealed unsafe class Model : IDisposable
         native.Seed = options.Seed;
         native.Rank = options.Rank;
         native.RankStabilized = options.RankStabilized ? 1 : 0;
+        native.Decomposed = options.Decomposed ? 1 : 0;
         Native.ModelLoraAttach(Handle, in native, weightName).ThrowIfFailed();
         _parameters = null;
     }
 
-    /// <summary>Adds s·B·A to each adapted weight; adapters then rest, and reading weights gives the merged model.</summary>
+    /// <summary>Adds s·B·A to each adapted weight, with DoRA rows then get their lengths; adapters then rest, and reading weights
+    /// gives the merged model.</summary>
     /// <exception cref="EngineException">There is no adapter, they are merged already, or a trainer exists.</exception>
     public void MergeLora() => Native.ModelLoraMerge(Handle).ThrowIfFailed();
 

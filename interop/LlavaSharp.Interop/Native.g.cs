@@ -290,7 +290,7 @@ public enum FaultKind
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "c606927ffc2b9398d7462f6fb7625c400ab646444f83aa50758bbf5db23f468f";
+    public const string HeaderHash = "69ea3de6aee7aa862cc06d98ec2782bae3f72933f0bf1940ceea2b763a601b92";
 
     public const int AbiVersion = 1;
 
@@ -443,13 +443,15 @@ internal static unsafe partial class Native
         ("Batch", "ImageSlotsCount", 80),
         ("Batch", "Pixels", 88),
         ("Batch", "PixelsCount", 96),
-        ("Lora", "", 40),
+        ("Lora", "", 48),
         ("Lora", "Size", 0),
         ("Lora", "Alpha", 8),
         ("Lora", "Dropout", 16),
         ("Lora", "Seed", 24),
         ("Lora", "Rank", 32),
         ("Lora", "RankStabilized", 36),
+        ("Lora", "Decomposed", 40),
+        ("Lora", "Reserved", 44),
         ("CommunicatorOptions", "", 32),
         ("CommunicatorOptions", "Size", 0),
         ("CommunicatorOptions", "Kind", 8),
@@ -469,7 +471,7 @@ internal static unsafe partial class Native
         ("TrainerOptions", "Eps", 24),
         ("TrainerOptions", "RecomputeLayers", 32),
         ("TrainerOptions", "TokensAtOnce", 36),
-        ("Workload", "", 56),
+        ("Workload", "", 64),
         ("Workload", "Size", 0),
         ("Workload", "Tokens", 8),
         ("Workload", "Samples", 16),
@@ -477,8 +479,10 @@ internal static unsafe partial class Native
         ("Workload", "Images", 32),
         ("Workload", "Units", 40),
         ("Workload", "LoraRank", 44),
-        ("Workload", "RecomputeLayers", 48),
-        ("Workload", "Threads", 52),
+        ("Workload", "LoraDecomposed", 48),
+        ("Workload", "RecomputeLayers", 52),
+        ("Workload", "Threads", 56),
+        ("Workload", "Reserved", 60),
         ("Plan", "", 48),
         ("Plan", "Parameters", 0),
         ("Plan", "Gradients", 8),
@@ -797,6 +801,12 @@ internal static unsafe partial class Native
 
         /// <summary>≠ 0: s = alpha / √rank. Default 0.</summary>
         public int RankStabilized;
+
+        /// <summary>≠ 0: DoRA, rows of W + s·B·A have lengths that train. Default 0.</summary>
+        public int Decomposed;
+
+        /// <summary>0.</summary>
+        public int Reserved;
     }
 
     /// <summary>How ranks meet.</summary>
@@ -892,11 +902,17 @@ internal static unsafe partial class Native
         /// <summary>Of an adapter on every decoder linear; 0: none.</summary>
         public int LoraRank;
 
+        /// <summary>≠ 0: they are DoRA's.</summary>
+        public int LoraDecomposed;
+
         /// <summary>As llv_trainer_options'.</summary>
         public int RecomputeLayers;
 
         /// <summary>CPU threads, ≥ 1.</summary>
         public int Threads;
+
+        /// <summary>0.</summary>
+        public int Reserved;
     }
 
     /// <summary>What a model and a trainer hold at a workload's step, in bytes: computed, nothing is
@@ -1186,20 +1202,24 @@ internal static unsafe partial class Native
 
     /// <summary>Attaches an adapter to a decoder layer's linear, by its weight's name. The table gains, for
     /// "….q_proj.weight" [out,in]: "….q_proj.lora_A.weight" [rank,in], uniform in ±1/√in, and
-    /// "….q_proj.lora_B.weight" [out,rank], zero. Adapters of one input (q, k and v; gate and up) have one
-    /// dropout and seed and share its mask, keyed by (seed, step, micro-batch, layer, input). LLV_UNSUPPORTED:
-    /// another parameter. LLV_STATE: a trainer exists, or an adapter, or all are merged.</summary>
+    /// "….q_proj.lora_B.weight" [out,rank], zero; with DoRA (Liu et al. 2024) also
+    /// "….q_proj.lora_magnitude_vector" [out], the lengths of the weight's rows, taken once more when the weight
+    /// is written or filled. Adapters of one input (q, k and v; gate and up) have one dropout and seed and share
+    /// its mask, keyed by (seed, step, micro-batch, layer, input). LLV_UNSUPPORTED: another parameter. LLV_STATE:
+    /// a trainer exists, or an adapter, or all are merged.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_model_lora_attach", StringMarshalling = StringMarshalling.Utf8)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus ModelLoraAttach(ModelHandle model, in Lora options, string weightName);
 
-    /// <summary>W += s·B·A for each adapter, which no longer computes: what parameter_read then gives is the
-    /// merged model. LLV_STATE: a trainer exists, there is no adapter, or all are merged.</summary>
+    /// <summary>W += s·B·A for each adapter, with DoRA rows then get their lengths; none computes any more: what
+    /// parameter_read then gives is the merged model. LLV_STATE: a trainer exists, there is no adapter, or all
+    /// are merged.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_model_lora_merge")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus ModelLoraMerge(ModelHandle model);
 
-    /// <summary>Undoes llv_model_lora_merge, to rounding.</summary>
+    /// <summary>Undoes llv_model_lora_merge, to rounding. LLV_STATE: nothing is merged, or a length was
+    /// 0.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_model_lora_unmerge")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus ModelLoraUnmerge(ModelHandle model);

@@ -22,6 +22,9 @@ public sealed record Workload
     /// <summary>Rank of an adapter on every decoder linear; 0: none.</summary>
     public int LoraRank { get; init; }
 
+    /// <summary>Whether they are <see cref="LoraOptions.Decomposed"/>.</summary>
+    public bool LoraDecomposed { get; init; }
+
     /// <summary>As <see cref="TrainerOptions.RecomputeLayers"/>.</summary>
     public int RecomputeLayers { get; init; }
 

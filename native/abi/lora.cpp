@@ -26,7 +26,9 @@ llv_status llv_lora_init(llv_lora* out_options) {
                     .dropout = 0,
                     .seed = 0,
                     .rank = 8,
-                    .rank_stabilized = 0};
+                    .rank_stabilized = 0,
+                    .decomposed = 0,
+                    .reserved = 0};
   });
 }
 
@@ -41,7 +43,8 @@ llv_status llv_model_lora_attach(llv_model* model, const llv_lora* options,
                                      .alpha = options->alpha,
                                      .dropout = options->dropout,
                                      .seed = options->seed,
-                                     .rank_stabilized = options->rank_stabilized != 0};
+                                     .rank_stabilized = options->rank_stabilized != 0,
+                                     .decomposed = options->decomposed != 0};
     inside->model.attach_lora(lora, weight_name);
   });
 }

@@ -23,15 +23,16 @@ llv_status llv_plan_get(const llv_model_config* config, const llv_workload* work
     abi::require_options(config, "config");
     abi::require_options(workload, "workload");
     abi::require(out_plan, "out_plan");
-    const model_ns::Plan plan = model_ns::plan_step(model_ns::Config(*config),
-                                                    {.tokens = workload->tokens,
-                                                     .samples = workload->samples,
-                                                     .supervised = workload->supervised,
-                                                     .images = workload->images,
-                                                     .units = workload->units,
-                                                     .lora_rank = workload->lora_rank,
-                                                     .recompute_layers = workload->recompute_layers,
-                                                     .threads = workload->threads});
+    const model_ns::Plan plan = model_ns::plan_step(
+        model_ns::Config(*config), {.tokens = workload->tokens,
+                                    .samples = workload->samples,
+                                    .supervised = workload->supervised,
+                                    .images = workload->images,
+                                    .units = workload->units,
+                                    .lora_rank = workload->lora_rank,
+                                    .lora_decomposed = workload->lora_decomposed != 0,
+                                    .recompute_layers = workload->recompute_layers,
+                                    .threads = workload->threads});
     *out_plan = {.parameters = plan.parameters,
                  .gradients = plan.gradients,
                  .optimizer = plan.optimizer,

@@ -85,6 +85,15 @@ struct Kernels {
   void (*dropout)(View y, View x, uint64_t key, float probability, bool accumulate);
   // x *= factor.
   void (*scale)(View x, float factor);
+  // y = or += x with each column times its factor; factors [1, cols]. y may be x's memory.
+  void (*scale_columns)(View y, View x, View factors, bool accumulate);
+  // y [1, rows] = or += factor · the sum of a · b over each row.
+  void (*row_dot)(View y, View a, View b, float factor, bool accumulate);
+  // y [1, cols] += factors · the sum of a · b over each column; factors [1, cols].
+  void (*column_dot)(View y, View a, View b, View factors);
+  // What columns of these squared lengths are scaled by to have those magnitudes: out [3, cols] =
+  // magnitude / length, that - 1, and 1 / length; for a length of 0: 0, -1 and 0.
+  void (*gains)(View out, View magnitude, View squares);
   // y = x, y += x.
   void (*copy)(View y, View x);
   void (*add)(View y, View x);

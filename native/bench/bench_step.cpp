@@ -18,6 +18,7 @@ constexpr const char* kUsage =
     "usage: bench_step [--stage pretrain|lora|full] [--size tiny|small] [--batch N] [--threads N]\n"
     "                  [--steps N] [--layers N] [--tokens N] [--json] [--no_floor] [--shapes]\n"
     "                  [--recompute LAYERS] [--tokens_at_once N] [--cpu_time]\n"
+    "                  [--dora] [--dropout P]\n"
     "Times training steps (median) beside their floor: the products and attentions of the batch,\n"
     "each timed alone in the same run; --shapes prints them. --cpu_time counts processor time:\n"
     "for one thread on a busy machine. Without arguments: tiny, all stages.\n";
@@ -63,6 +64,10 @@ StepOptions parse(int argc, char** argv) {
       options.recompute = number(value());
     } else if (flag == "--tokens_at_once") {
       options.at_once = number(value());
+    } else if (flag == "--dora") {
+      options.dora = true;
+    } else if (flag == "--dropout") {
+      options.dropout = std::stod(value());
     } else if (flag == "--cpu_time") {
       step_clock = Clock::kProcessor;
     } else if (flag == "--shapes") {

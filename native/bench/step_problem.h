@@ -21,9 +21,11 @@ struct StepOptions {
   int32_t threads = 0;
   int32_t steps = 4;
   int32_t recompute = 0;
-  int32_t at_once = 0;  // Tokens; 0: the engine's choice.
-  int32_t layers = 0;   // 0: the size's own.
-  int32_t tokens = 0;   // Text tokens a sample; 0: the stage's own.
+  int32_t at_once = 0;    // Tokens; 0: the engine's choice.
+  int32_t layers = 0;     // 0: the size's own.
+  int32_t tokens = 0;     // Text tokens a sample; 0: the stage's own.
+  double dropout = 0.05;  // Of the adapters.
+  bool dora = false;
   bool json = false;
   bool floor = true;
   bool shapes = false;
@@ -170,7 +172,8 @@ inline void prepare_model(llv_model* model, const StepOptions& options) {
     check(llv_lora_init(&lora));
     lora.rank = kLoraRank;
     lora.alpha = 256;
-    lora.dropout = 0.05;
+    lora.dropout = options.dropout;
+    lora.decomposed = options.dora ? 1 : 0;
     for (const std::string& linear : linears) {
       check(llv_model_lora_attach(model, &lora, linear.c_str()));
     }

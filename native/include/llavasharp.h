@@ -306,6 +306,8 @@ typedef struct llv_lora {
   int64_t seed;            /**< Of A's values and of the masks. Default 0. */
   int32_t rank;            /**< ≥ 1. Default 8. */
   int32_t rank_stabilized; /**< ≠ 0: s = alpha / √rank. Default 0. */
+  int32_t decomposed;      /**< ≠ 0: DoRA, rows of W + s·B·A have lengths that train. Default 0. */
+  int32_t reserved;        /**< 0. */
 } llv_lora;
 
 /** Fills in the defaults. @thread any */
@@ -313,19 +315,21 @@ LLV_API llv_status llv_lora_init(llv_lora* out_options);
 
 /** Attaches an adapter to a decoder layer's linear, by its weight's name. The table gains, for
  * "….q_proj.weight" [out,in]: "….q_proj.lora_A.weight" [rank,in], uniform in ±1/√in, and
- * "….q_proj.lora_B.weight" [out,rank], zero. Adapters of one input (q, k and v; gate and up) have
- * one dropout and seed and share its mask, keyed by (seed, step, micro-batch, layer, input).
- * LLV_UNSUPPORTED: another parameter. LLV_STATE: a trainer exists, or an adapter, or all are
- * merged.
+ * "….q_proj.lora_B.weight" [out,rank], zero; with DoRA (Liu et al. 2024) also
+ * "….q_proj.lora_magnitude_vector" [out], the lengths of the weight's rows, taken once more when
+ * the weight is written or filled. Adapters of one input (q, k and v; gate and up) have one dropout
+ * and seed and share its mask, keyed by (seed, step, micro-batch, layer, input). LLV_UNSUPPORTED:
+ * another parameter. LLV_STATE: a trainer exists, or an adapter, or all are merged.
  */
 LLV_API llv_status llv_model_lora_attach(llv_model* model, const llv_lora* options,
                                          const char* weight_name);
 
-/** W += s·B·A for each adapter, which no longer computes: what parameter_read then gives is the
- * merged model. LLV_STATE: a trainer exists, there is no adapter, or all are merged. */
+/** W += s·B·A for each adapter, with DoRA rows then get their lengths; none computes any more: what
+ * parameter_read then gives is the merged model. LLV_STATE: a trainer exists, there is no adapter,
+ * or all are merged. */
 LLV_API llv_status llv_model_lora_merge(llv_model* model);
 
-/** Undoes llv_model_lora_merge, to rounding. */
+/** Undoes llv_model_lora_merge, to rounding. LLV_STATE: nothing is merged, or a length was 0. */
 LLV_API llv_status llv_model_lora_unmerge(llv_model* model);
 
 /** Tower output for pixels [N,3,S,S] at the chosen layer: out_features [N,L,Dv]. */
@@ -432,8 +436,10 @@ typedef struct llv_workload {
   int64_t images;           /**< N, none of them cut off. */
   int32_t units;            /**< What trains: a mask of llv_unit_kind. */
   int32_t lora_rank;        /**< Of an adapter on every decoder linear; 0: none. */
+  int32_t lora_decomposed;  /**< ≠ 0: they are DoRA's. */
   int32_t recompute_layers; /**< As llv_trainer_options'. */
   int32_t threads;          /**< CPU threads, ≥ 1. */
+  int32_t reserved;         /**< 0. */
 } llv_workload;
 
 /** What a model and a trainer hold at a workload's step, in bytes: computed, nothing is made. */

@@ -9,8 +9,6 @@
 namespace llavasharp::layers {
 namespace {
 
-using core::Accumulate;
-
 int64_t query_width(const AttentionConfig& c) {
   return int64_t{c.heads} * c.head_dim;
 }
@@ -71,8 +69,8 @@ Normed make_normed(Context context, const AttentionConfig& c, const AttentionWei
 // qkv = rope(normed · Wqkvᵀ), all rows.
 void project_all(Context context, const AttentionConfig& c, const AttentionWeights& weights,
                  const Packing& packing, const AttentionSaved& s, const Normed& normed) {
-  core::matmul_nt(s.qkv, normed.all, weights.qkv);
-  lora_forward(context, weights.qkv_lora, Site::kAttention, s.qkv, normed.all, s.qkv_u);
+  adapted_forward(context, weights.qkv, weights.qkv_lora, Site::kAttention, s.qkv, normed.all,
+                  s.qkv_adapted);
   const View rotated = s.qkv.col_range(0, query_width(c) + key_width(c));
   context.kernels.rope(rotated, packing.positions, c.rope_frequencies, c.heads + c.kv_heads,
                        c.head_dim, false);
@@ -84,14 +82,13 @@ void project_selected(Context context, const AttentionConfig& c, const Attention
                       const Normed& normed) {
   const int64_t queries = query_width(c);
   const View kv = keys_values_of(c, s.qkv);
-  core::matmul_nt(kv, normed.all, weight_rows(weights.qkv, queries, kv.cols));
-  lora_forward(context, weights.qkv_lora.slice(queries, queries + kv.cols), Site::kAttention, kv,
-               normed.all, s.qkv_u);
+  adapted_forward(context, weight_rows(weights.qkv, queries, kv.cols),
+                  weights.qkv_lora.slice(queries, queries + kv.cols), Site::kAttention, kv,
+                  normed.all, s.qkv_adapted);
   context.kernels.rope(keys_of(c, kv), packing.positions, c.rope_frequencies, c.kv_heads,
                        c.head_dim, false);
-  core::matmul_nt(s.query, normed.rows, weight_rows(weights.qkv, 0, queries));
-  lora_forward(context, weights.qkv_lora.slice(0, queries), Site::kAttentionRows, s.query,
-               normed.rows, s.query_u);
+  adapted_forward(context, weight_rows(weights.qkv, 0, queries), weights.qkv_lora.slice(0, queries),
+                  Site::kAttentionRows, s.query, normed.rows, s.query_adapted);
   context.kernels.rope(s.query, selection.positions, c.rope_frequencies, c.heads, c.head_dim,
                        false);
 }
@@ -101,18 +98,23 @@ AttentionSaved take(Context context, const AttentionConfig& c, const AttentionWe
                     View x, const Selection* selection, Keep keep) {
   core::Arena& arena = context.arena;
   const int64_t rows = selection != nullptr ? selection->count : x.rows;
-  const int64_t query_ranks = weights.qkv_lora.slice(0, query_width(c)).ranks();
-  const int64_t all_ranks = weights.qkv_lora.ranks();
+  const int64_t queries = query_width(c);
+  const int64_t width = queries + 2 * key_width(c);
   AttentionSaved s;
   s.x = x;
   s.inverse_rms = arena.take(1, x.rows);
-  s.qkv = arena.take(x.rows, query_width(c) + 2 * key_width(c));
-  s.query = selection != nullptr ? arena.take(rows, query_width(c)) : queries_of(c, s.qkv);
-  s.attended = arena.take(rows, query_width(c));
+  s.qkv = arena.take(x.rows, width);
+  s.query = selection != nullptr ? arena.take(rows, queries) : queries_of(c, s.qkv);
+  s.attended = arena.take(rows, queries);
   s.log_sum_exp = keep == Keep::kNothing ? View{} : arena.take(rows, c.heads);
-  s.qkv_u = arena.take(x.rows, selection != nullptr ? all_ranks - query_ranks : all_ranks);
-  s.query_u = selection != nullptr ? arena.take(rows, query_ranks) : View{};
-  s.out_u = arena.take(rows, weights.out_lora.ranks());
+  if (selection != nullptr) {
+    s.qkv_adapted =
+        take_adapted(arena, weights.qkv_lora.slice(queries, width), x.rows, width - queries);
+    s.query_adapted = take_adapted(arena, weights.qkv_lora.slice(0, queries), rows, queries);
+  } else {
+    s.qkv_adapted = take_adapted(arena, weights.qkv_lora, x.rows, width);
+  }
+  s.out_adapted = take_adapted(arena, weights.out_lora, rows, weights.out.rows);
   return s;
 }
 
@@ -147,8 +149,8 @@ void attention_forward(Context context, const AttentionConfig& config,
   } else if (y.data != x.data) {
     context.kernels.copy(y, x);
   }
-  core::matmul_nt(y, s.attended, weights.out, Accumulate::kYes);
-  lora_forward(context, weights.out_lora, Site::kAttended, y, s.attended, s.out_u);
+  adapted_forward(context, weights.out, weights.out_lora, Site::kAttended, y, s.attended,
+                  s.out_adapted, core::Accumulate::kYes);
   context.arena.rewind(keep == Keep::kNothing ? start : kept);
   if (saved != nullptr) {
     *saved = s;
@@ -171,10 +173,9 @@ void attend_backward(Context context, const AttentionConfig& config,
                      const AttentionSaved& saved) {
   const Scratch scratch(context.arena);
   const View dattended = context.arena.take(dy.rows, query_width(config));  // [R, H·d]
-  linear_backward_input(dattended, dy, weights.out);
   linear_backward_weights(context, {.weight = gradients.out, .bias = {}}, dy, saved.attended);
-  lora_backward(context, weights.out_lora, gradients.out_lora, Site::kAttended, dattended, dy,
-                saved.attended, saved.out_u);
+  adapted_backward(context, weights.out, weights.out_lora, gradients.out_lora, Site::kAttended,
+                   dattended, dy, saved.attended, saved.out_adapted);
   const View dkv = keys_values_of(config, d.qkv);
   const View kv = keys_values_of(config, saved.qkv);
   context.kernels.attention_backward(d.query, keys_of(config, dkv), values_of(config, dkv),
@@ -196,14 +197,13 @@ void project_selected_backward(Context context, const AttentionConfig& config,
                           dkv, normed.all);
   linear_backward_weights(context, {.weight = weight_rows(gradients.qkv, 0, queries), .bias = {}},
                           d.query, normed.rows);
-  linear_backward_input(dnormed, dkv, weight_rows(weights.qkv, queries, dkv.cols));
-  lora_backward(context, weights.qkv_lora.slice(queries, width),
-                gradients.qkv_lora.slice(queries, width), Site::kAttention, dnormed, dkv,
-                normed.all, saved.qkv_u);
+  adapted_backward(context, weight_rows(weights.qkv, queries, dkv.cols),
+                   weights.qkv_lora.slice(queries, width), gradients.qkv_lora.slice(queries, width),
+                   Site::kAttention, dnormed, dkv, normed.all, saved.qkv_adapted);
   const View dnormed_rows = context.arena.take(d.query.rows, dnormed.cols);  // [R, D]
-  linear_backward_input(dnormed_rows, d.query, weight_rows(weights.qkv, 0, queries));
-  lora_backward(context, weights.qkv_lora.slice(0, queries), gradients.qkv_lora.slice(0, queries),
-                Site::kAttentionRows, dnormed_rows, d.query, normed.rows, saved.query_u);
+  adapted_backward(context, weight_rows(weights.qkv, 0, queries),
+                   weights.qkv_lora.slice(0, queries), gradients.qkv_lora.slice(0, queries),
+                   Site::kAttentionRows, dnormed_rows, d.query, normed.rows, saved.query_adapted);
   context.kernels.scatter_rows(dnormed, dnormed_rows, selection.rows, true);
 }
 
@@ -234,9 +234,8 @@ void attention_backward(Context context, const AttentionConfig& config,
     unrotate(dqkv.col_range(0, queries + key_width(config)), packing.positions,
              config.heads + config.kv_heads);
     linear_backward_weights(context, {.weight = gradients.qkv, .bias = {}}, dqkv, normed.all);
-    linear_backward_input(dnormed, dqkv, weights.qkv);
-    lora_backward(context, weights.qkv_lora, gradients.qkv_lora, Site::kAttention, dnormed, dqkv,
-                  normed.all, saved.qkv_u);
+    adapted_backward(context, weights.qkv, weights.qkv_lora, gradients.qkv_lora, Site::kAttention,
+                     dnormed, dqkv, normed.all, saved.qkv_adapted);
   } else {
     unrotate(keys_of(config, keys_values_of(config, dqkv)), packing.positions, config.kv_heads);
     unrotate(d.query, selection->positions, config.heads);

@@ -4,6 +4,7 @@
 // heads, d head width. Queries, keys and values are one product: qkv is [T, (H+2K)·d].
 #pragma once
 
+#include "layers/adapted.h"
 #include "layers/context.h"
 #include "layers/lora.h"
 #include "layers/packing.h"
@@ -29,15 +30,15 @@ struct AttentionWeights {
 
 // What backward reads. Views into the arena, which the caller rewinds.
 struct AttentionSaved {
-  View x;            // [T, D] the input, borrowed.
-  View inverse_rms;  // [1, T]
-  View query;        // [R, H·d] after rope: of qkv, or its own with a selection.
-  View qkv;          // [T, (H+2K)·d] after rope; query columns unused with a selection.
-  View attended;     // [R, H·d]
-  View log_sum_exp;  // [R, H]
-  View qkv_u;        // [T, ranks of q, k and v]; with a selection of k and v.
-  View query_u;      // [R, rank of q], with a selection only.
-  View out_u;        // [R, rank]
+  View x;                      // [T, D] the input, borrowed.
+  View inverse_rms;            // [1, T]
+  View query;                  // [R, H·d] after rope: of qkv, or its own with a selection.
+  View qkv;                    // [T, (H+2K)·d] after rope; query columns unused with a selection.
+  View attended;               // [R, H·d]
+  View log_sum_exp;            // [R, H]
+  AdaptedSaved qkv_adapted;    // T rows; with a selection of k and v.
+  AdaptedSaved query_adapted;  // R rows of q, with a selection only.
+  AdaptedSaved out_adapted;    // R rows.
 };
 
 // A layer's key-value cache: keys beside values after rope, in rows that the packing names.

@@ -1,5 +1,7 @@
 #include "layers/lora.h"
 
+#include <algorithm>
+
 #include "core/matmul.h"
 
 namespace llavasharp::layers {
@@ -7,26 +9,12 @@ namespace {
 
 using core::Accumulate;
 
-bool drops(Context context, const LoraGroup& group) {
-  return context.dropout.active && group.dropout > 0.0F;
-}
-
 uint64_t mask_key(Context context, const LoraGroup& group, Site site) {
   return backend::mix_keys(context.dropout.key, group.seed, static_cast<uint64_t>(site));
 }
 
-// What the adapters read: x itself, or x dropped out in scratch.
-View input_of(Context context, const LoraGroup& group, Site site, View x) {
-  if (!drops(context, group)) {
-    return x;
-  }
-  const View dropped = context.arena.take(x.rows, x.cols);  // [n, in]
-  context.kernels.dropout(dropped, x, mask_key(context, group, site), group.dropout, false);
-  return dropped;
-}
-
-View columns_of(const LoraPart& part, View u, int64_t rank) {
-  return u.col_range(part.u_begin, rank);
+View columns_of(const LoraPart& part, View u) {
+  return u.col_range(part.u_begin, part.b.cols);
 }
 
 }  // namespace
@@ -62,55 +50,68 @@ LoraGroup LoraGroup::slice(int64_t out_begin, int64_t out_end) const {
   return some;
 }
 
-void lora_forward(Context context, const LoraGroup& group, Site site, View y, View x, View u) {
-  if (group.empty()) {
-    return;
+bool LoraGroup::decomposed() const {
+  return std::any_of(parts.begin(), parts.begin() + count,
+                     [](const LoraPart& part) { return !part.magnitude.empty(); });
+}
+
+bool lora_drops(Context context, const LoraGroup& group) {
+  return context.dropout.active && group.dropout > 0.0F;
+}
+
+View lora_input(Context context, const LoraGroup& group, Site site, View x) {
+  if (!lora_drops(context, group)) {
+    return x;
   }
-  const Scratch scratch(context.arena);
-  core::matmul_nt(u, input_of(context, group, site, x), group.a);
+  const View dropped = context.arena.take(x.rows, x.cols);  // [n, in]
+  context.kernels.dropout(dropped, x, mask_key(context, group, site), group.dropout, false);
+  return dropped;
+}
+
+void lora_down(Context context, const LoraGroup& group, View u, View x) {
+  core::matmul_nt(u, x, group.a);
   for (int32_t i = 0; i < group.count; ++i) {
     const LoraPart& part = group.parts.at(static_cast<size_t>(i));
-    const View columns = columns_of(part, u, part.b.cols);  // [n, r]
-    context.kernels.scale(columns, part.scale);
-    if (!y.empty()) {
-      core::matmul_nt(y.col_range(part.out_begin, part.b.rows), columns, part.b, Accumulate::kYes);
-    }
+    context.kernels.scale(columns_of(part, u), part.scale);
   }
 }
 
-void lora_backward(Context context, const LoraGroup& group, const LoraGroup& gradients, Site site,
-                   View dx, View dy, View x, View u) {
-  const Scratch scratch(context.arena);
-  const View du = lora_backward_input(context, group, gradients, site, dx, dy, u);
-  lora_backward_weights(context, group, gradients, site, du, x);
+void lora_up(const LoraGroup& group, View y, View u) {
+  for (int32_t i = 0; i < group.count; ++i) {
+    const LoraPart& part = group.parts.at(static_cast<size_t>(i));
+    core::matmul_nt(y.col_range(part.out_begin, part.b.rows), columns_of(part, u), part.b,
+                    Accumulate::kYes);
+  }
 }
 
-View lora_backward_input(Context context, const LoraGroup& group, const LoraGroup& gradients,
-                         Site site, View dx, View dy, View u) {
-  if (group.empty()) {
-    return {};
-  }
-  const View du = context.arena.take(dy.rows, group.a.rows);  // [n, R]
+void lora_up_backward(Context context, const LoraGroup& group, const LoraGroup& gradients, View du,
+                      View dy, View u) {
   for (int32_t i = 0; i < group.count; ++i) {
     const LoraPart& part = group.parts.at(static_cast<size_t>(i));
     const View& db = gradients.parts.at(static_cast<size_t>(i)).b;
     const View dpart = dy.col_range(part.out_begin, part.b.rows);
-    const View columns = columns_of(part, du, part.b.cols);
+    const View columns = columns_of(part, du);  // [n, r]
     core::matmul_nn(columns, dpart, part.b);
     context.kernels.scale(columns, part.scale);
     if (!db.empty()) {
-      core::matmul_tn(db, dpart, columns_of(part, u, part.b.cols), Accumulate::kYes);
+      core::matmul_tn(db, dpart, columns_of(part, u), Accumulate::kYes);
     }
   }
-  if (!drops(context, group)) {
+}
+
+void lora_down_backward(Context context, const LoraGroup& group, Site site, View dx, View du) {
+  if (!lora_drops(context, group)) {
     core::matmul_nn(dx, du, group.a, Accumulate::kYes);
-    return du;
+    return;
   }
   const Scratch scratch(context.arena);
   const View dropped = context.arena.take(dx.rows, dx.cols);  // [n, in]
   core::matmul_nn(dropped, du, group.a);
-  context.kernels.dropout(dx, dropped, mask_key(context, group, site), group.dropout, true);
-  return du;
+  lora_drop_backward(context, group, site, dx, dropped);
+}
+
+void lora_drop_backward(Context context, const LoraGroup& group, Site site, View dx, View dinput) {
+  context.kernels.dropout(dx, dinput, mask_key(context, group, site), group.dropout, true);
 }
 
 void lora_backward_weights(Context context, const LoraGroup& group, const LoraGroup& gradients,
@@ -119,7 +120,7 @@ void lora_backward_weights(Context context, const LoraGroup& group, const LoraGr
     return;
   }
   const Scratch scratch(context.arena);
-  core::matmul_tn(gradients.a, du, input_of(context, group, site, x), Accumulate::kYes);
+  core::matmul_tn(gradients.a, du, lora_input(context, group, site, x), Accumulate::kYes);
 }
 
 }  // namespace llavasharp::layers

@@ -19,6 +19,7 @@ enum class Site : uint64_t { kAttention, kAttentionRows, kAttended, kMlp, kActiv
 
 struct LoraPart {
   View b;                 // [out, r]
+  View magnitude;         // [1, out] with DoRA (adapted.h), else empty.
   int64_t out_begin = 0;  // First column of the group's output that it adds to.
   int64_t u_begin = 0;    // First of its columns among R.
   float scale = 0.0F;     // s
@@ -32,26 +33,32 @@ struct LoraGroup {
   float dropout = 0.0F;
   uint64_t seed = 0;
   [[nodiscard]] bool empty() const { return count == 0; }
+  // Whether a part has a magnitude: of weights, not of gradients.
+  [[nodiscard]] bool decomposed() const;
   // R: a's rows, known without a.
   [[nodiscard]] int64_t ranks() const;
   // The parts first … first + parts_count alone, their outputs counted from the first one's.
   [[nodiscard]] LoraGroup slice(int64_t out_begin, int64_t out_end) const;
 };
 
-// y [n, out] += the group's share of x [n, in], unless y is empty. u [n, R] keeps s · drop(x) Aᵀ
-// for backward.
-void lora_forward(Context context, const LoraGroup& group, Site site, View y, View x, View u);
+// Whether this pass drops out.
+[[nodiscard]] bool lora_drops(Context context, const LoraGroup& group);
+// What the adapters read of x [n, in]: x itself, or x dropped out, in the arena.
+[[nodiscard]] View lora_input(Context context, const LoraGroup& group, Site site, View x);
 
-// dx [n, in] += the group's share of dy [n, out]; gradients += where not empty, from forward's x
-// and u, which are not read otherwise.
-void lora_backward(Context context, const LoraGroup& group, const LoraGroup& gradients, Site site,
-                   View dx, View dy, View x, View u);
+// u [n, R] = s · x Aᵀ, of what lora_input gave.
+void lora_down(Context context, const LoraGroup& group, View u, View x);
+// y [n, out] += u Bᵀ.
+void lora_up(const LoraGroup& group, View y, View u);
 
-// Its halves, for an x that is made in between: all but A's gradient, returning du [n, R] in the
-// arena, and A's gradient.
-[[nodiscard]] View lora_backward_input(Context context, const LoraGroup& group,
-                                       const LoraGroup& gradients, Site site, View dx, View dy,
-                                       View u);
+// du [n, R], of x Aᵀ, from dy [n, out]; B's gradients += where not empty.
+void lora_up_backward(Context context, const LoraGroup& group, const LoraGroup& gradients, View du,
+                      View dy, View u);
+// dx [n, in] += du A through the dropout.
+void lora_down_backward(Context context, const LoraGroup& group, Site site, View dx, View du);
+// dx [n, in] += the gradient of what lora_input gave, through its mask.
+void lora_drop_backward(Context context, const LoraGroup& group, Site site, View dx, View dinput);
+// A's gradient += duᵀ x̃ where not empty; x [n, in] is not read otherwise.
 void lora_backward_weights(Context context, const LoraGroup& group, const LoraGroup& gradients,
                            Site site, View du, View x);
 

@@ -14,25 +14,23 @@ void mlp_forward(Context context, double norm_eps, const MlpWeights& weights, Vi
   s.x = x;
   s.inverse_rms = arena.take(1, x.rows);
   s.gate_up = arena.take(x.rows, weights.gate_up.rows);
-  s.gate_up_u = arena.take(x.rows, weights.gate_up_lora.ranks());
-  s.down_u = arena.take(x.rows, weights.down_lora.ranks());
+  s.gate_up_adapted = take_adapted(arena, weights.gate_up_lora, x.rows, weights.gate_up.rows);
+  s.down_adapted = take_adapted(arena, weights.down_lora, x.rows, weights.down.rows);
   const core::Arena::Mark kept = arena.mark();
   const View normed = arena.take(x.rows, x.cols);                // [R, D]
   const View activated = arena.take(x.rows, weights.down.cols);  // [R, I]
 
   rms_norm_forward(context, normed, x, weights.norm, norm_eps, s.inverse_rms);
-  core::matmul_nt(s.gate_up, normed, weights.gate_up);
-  lora_forward(context, weights.gate_up_lora, Site::kMlp, s.gate_up, normed, s.gate_up_u);
+  adapted_forward(context, weights.gate_up, weights.gate_up_lora, Site::kMlp, s.gate_up, normed,
+                  s.gate_up_adapted);
   if (!y.empty() || !weights.down_lora.empty()) {
     context.kernels.swiglu_forward(activated, s.gate_up);
   }
-  if (!y.empty()) {
-    if (y.data != x.data) {
-      context.kernels.copy(y, x);
-    }
-    core::matmul_nt(y, activated, weights.down, core::Accumulate::kYes);
+  if (!y.empty() && y.data != x.data) {
+    context.kernels.copy(y, x);
   }
-  lora_forward(context, weights.down_lora, Site::kActivated, y, activated, s.down_u);
+  adapted_forward(context, weights.down, weights.down_lora, Site::kActivated, y, activated,
+                  s.down_adapted, core::Accumulate::kYes);
 
   arena.rewind(keep == Keep::kNothing ? start : kept);
   if (saved != nullptr) {
@@ -47,9 +45,9 @@ void down_backward(Context context, const MlpWeights& weights, const MlpWeights&
                    const MlpSaved& saved) {
   const Scratch scratch(context.arena);
   const View dactivated = context.arena.take(dy.rows, weights.down.cols);  // [R, I]
-  linear_backward_input(dactivated, dy, weights.down);
-  const View du = lora_backward_input(context, weights.down_lora, gradients.down_lora,
-                                      Site::kActivated, dactivated, dy, saved.down_u);
+  const View du =
+      adapted_backward_input(context, weights.down, weights.down_lora, gradients.down_lora,
+                             Site::kActivated, dactivated, dy, saved.down_adapted);
   const bool trains = !gradients.down.empty() || !gradients.down_lora.a.empty();
   const View activated = trains ? dactivated : View{};  // In its gradient's place.
   context.kernels.swiglu_backward(saved.gate_up, activated, dactivated, saved.gate_up);
@@ -72,9 +70,8 @@ void mlp_backward(Context context, double norm_eps, const MlpWeights& weights,
     rms_norm_forward(context, normed, saved.x, weights.norm, norm_eps, saved.inverse_rms);
   }
   linear_backward_weights(context, {.weight = gradients.gate_up, .bias = {}}, dgate_up, normed);
-  linear_backward_input(dnormed, dgate_up, weights.gate_up);
-  lora_backward(context, weights.gate_up_lora, gradients.gate_up_lora, Site::kMlp, dnormed,
-                dgate_up, normed, saved.gate_up_u);
+  adapted_backward(context, weights.gate_up, weights.gate_up_lora, gradients.gate_up_lora,
+                   Site::kMlp, dnormed, dgate_up, normed, saved.gate_up_adapted);
   rms_norm_backward(context, dy, gradients.norm, dnormed, saved.x, weights.norm, saved.inverse_rms);
 }
 

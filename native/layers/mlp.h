@@ -3,6 +3,7 @@
 // Letters: R rows, D hidden, I intermediate. Gate and up are one product, [R, 2I].
 #pragma once
 
+#include "layers/adapted.h"
 #include "layers/context.h"
 #include "layers/lora.h"
 #include "layers/packing.h"
@@ -23,8 +24,8 @@ struct MlpSaved {
   View x;            // [R, D] the input, borrowed.
   View inverse_rms;  // [1, R]
   View gate_up;      // [R, 2I], overwritten by backward.
-  View gate_up_u;    // [R, ranks of gate and up]
-  View down_u;       // [R, rank]
+  AdaptedSaved gate_up_adapted;
+  AdaptedSaved down_adapted;
 };
 
 // y [R, D] from x [R, D]; y may be x with Keep::kNothing. An empty y is not made: what backward

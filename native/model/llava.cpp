@@ -196,15 +196,23 @@ void Llava::write(std::string_view name, core::DType dtype, std::span<const int6
   check_writable(parameter);
   if (in_part(parameter)) {
     write_part(parameter, dtype, bytes.data());
+    if (decomposed(parameter)) {
+      const core::Buffer whole(engine_.ledger(), core::Purpose::kWorkspace, parameter.count);
+      engine_.kernels().convert(whole.data(), bytes.data(), dtype, parameter.count);
+      measure_rows(parameter, std::span(whole.data(), static_cast<size_t>(whole.floats())));
+    }
     return;
   }
   if (StoredUnit& stored = stored_[static_cast<size_t>(parameter.unit)]; !stored.empty()) {
     close_unit();
     engine_.kernels().convert(working_.data(), bytes.data(), dtype, parameter.count);
     stored.write(engine_.kernels(), parameter, working_.data());
-    return;
+  } else {
+    engine_.kernels().convert(values(parameter).data(), bytes.data(), dtype, parameter.count);
   }
-  engine_.kernels().convert(values(parameter).data(), bytes.data(), dtype, parameter.count);
+  if (decomposed(parameter)) {
+    measure_rows(parameter);
+  }
 }
 
 bool Llava::in_part(const Parameter& parameter) const {
@@ -260,6 +268,11 @@ void Llava::fill(std::string_view name, int32_t fill, double a, double b, int64_
     write_part(parameter, core::DType::kFloat32, std::as_bytes(out).data());
   } else if (!stored.empty()) {
     stored.write(engine_.kernels(), parameter, out.data());
+  }
+  if (decomposed(parameter) && whole.floats() > 0) {
+    measure_rows(parameter, out);
+  } else if (decomposed(parameter)) {
+    measure_rows(parameter);
   }
 }
 

@@ -40,10 +40,10 @@ class Llava {
   void fill(std::string_view name, int32_t fill, double a, double b, int64_t seed);
 
   // Adds an adapter beside a decoder linear: A drawn as PEFT draws it, keyed by (seed, name), B
-  // zero. Not while merged. Gradients bound before no longer fit.
+  // zero, a magnitude the row's length. Not while merged. Gradients bound before no longer fit.
   void attach_lora(const LoraOptions& options, std::string_view weight_name);
-  // W += s · B A for each adapter, which then rests; and the opposite. Throws LLV_STATE where there
-  // is nothing to do.
+  // W += s · B A for each adapter, rows then scaled to their magnitudes, and it rests; and the
+  // opposite. Throws LLV_STATE where there is nothing to do, or no way back.
   void merge_lora();
   void unmerge_lora();
   [[nodiscard]] bool lora_merged() const { return lora_merged_; }
@@ -86,7 +86,13 @@ class Llava {
     return storage_of(config_, table_.units()[static_cast<size_t>(unit)]);
   }
   void add_lora_products(double sign);
+  [[nodiscard]] std::vector<std::vector<float>> row_gains() const;
+  void scale_rows(bool merging);
+  // Magnitudes of a DoRA adapter as a fresh one has them: the lengths of its weight's rows.
+  void measure_rows(const Parameter& weight);
+  void measure_rows(const Parameter& weight, std::span<const float> values);
   void check_writable(const Parameter& parameter) const;
+  [[nodiscard]] bool decomposed(const Parameter& weight) const;
   // Whether the parameter's values belong to a part that is kept.
   [[nodiscard]] bool in_part(const Parameter& parameter) const;
   void write_part(const Parameter& parameter, core::DType dtype, const std::byte* bytes);
@@ -103,6 +109,7 @@ class Llava {
   Weights weights_;
   int32_t trainable_ = 0;
   bool lora_merged_ = false;
+  std::vector<std::vector<float>> merged_gains_;  // Of each DoRA adapter, while merged.
 };
 
 // Throws LLV_SHAPE unless `given` is the parameter's element count.

@@ -1,10 +1,12 @@
 // A model's adapters: attaching, merging into the base weights, and taking them out again.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
 #include "core/error.h"
 #include "core/matmul.h"
+#include "layers/adapted.h"
 #include "model/llava.h"
 #include "model/random.h"
 
@@ -58,11 +60,48 @@ void Llava::attach_lora(const LoraOptions& options, std::string_view weight_name
       std::copy_n(old.data() + offset, parameter->count, values(*parameter).begin());
     }
   }
-  const Parameter& a = table_.parameters()[table_.parameters().size() - 2];
+  const Parameter& weight = table_.find(weight_name);
+  const Parameter& a = table_.parameters()[static_cast<size_t>(table_.adapter_of(weight)->a)];
   // Kaiming's uniform with a = √5 comes to ±1/√in.
   const double bound = 1.0 / std::sqrt(static_cast<double>(a.shape[1]));
   fill_uniform(values(a), stream_key(options.seed, a.name), -bound, bound);
+  if (options.decomposed) {
+    measure_rows(weight);
+  }
   bind();
+}
+
+bool Llava::decomposed(const Parameter& weight) const {
+  const LoraRows* adapter = table_.adapter_of(weight);
+  return adapter != nullptr && adapter->magnitude >= 0;
+}
+
+void Llava::measure_rows(const Parameter& weight) {
+  const StoredUnit& stored = stored_[static_cast<size_t>(weight.unit)];
+  if (stored.empty()) {
+    measure_rows(weight, values(weight));
+    return;
+  }
+  close_unit();
+  stored.read(engine_.kernels(), weight, working_.data());
+  measure_rows(weight, std::span(working_.data(), static_cast<size_t>(weight.count)));
+}
+
+void Llava::measure_rows(const Parameter& weight, std::span<const float> values) {
+  const auto row = static_cast<size_t>(table_.adapter_of(weight)->magnitude);
+  const Parameter& magnitude = table_.parameters()[row];
+  std::vector<float> lengths(static_cast<size_t>(magnitude.count));
+  // The kernel reads only; a view has no other kind of pointer.
+  const View rows =
+      core::dense(const_cast<float*>(values.data()), weight.shape[0], weight.shape[1]);
+  engine_.kernels().row_dot(core::dense(lengths.data(), 1, magnitude.count), rows, rows, 1.0F,
+                            false);
+  std::ranges::transform(lengths, lengths.begin(), [](float square) { return std::sqrt(square); });
+  if (in_part(magnitude)) {
+    write_part(magnitude, core::DType::kFloat32, std::as_bytes(std::span(lengths)).data());
+  } else {
+    std::ranges::copy(lengths, this->values(magnitude).begin());
+  }
 }
 
 // W += sign · s · B A, for every adapter.
@@ -90,6 +129,53 @@ void Llava::add_lora_products(double sign) {
   }
 }
 
+namespace {
+
+struct AdaptedLinear {
+  View weight;
+  const layers::LoraGroup* group;
+};
+
+std::array<AdaptedLinear, 4> adapted_linears(const DecoderLayerWeights& layer) {
+  return {{{layer.attention.qkv, &layer.attention.qkv_lora},
+           {layer.attention.out, &layer.attention.out_lora},
+           {layer.mlp.gate_up, &layer.mlp.gate_up_lora},
+           {layer.mlp.down, &layer.mlp.down_lora}}};
+}
+
+}  // namespace
+
+// What DoRA scales each row of each product's weight by, in the layers' order; empty where it does
+// not.
+std::vector<std::vector<float>> Llava::row_gains() const {
+  std::vector<std::vector<float>> all;
+  for (const DecoderLayerWeights& layer : weights_.layers) {
+    for (const auto& [weight, group] : adapted_linears(layer)) {
+      std::vector<float>& gains = all.emplace_back();
+      if (group->decomposed()) {
+        const layers::Scratch scratch(engine_.arena());
+        const View rows = engine_.arena().take(3, weight.rows);
+        layers::adapted_gains(engine_.context(), weight, *group, rows);
+        gains.assign(rows.f32(), rows.f32() + weight.rows);
+      }
+    }
+  }
+  return all;
+}
+
+// Multiplies those rows by their gains, or divides them again.
+void Llava::scale_rows(bool merging) {
+  auto gains = merged_gains_.begin();
+  for (const DecoderLayerWeights& layer : weights_.layers) {
+    for (const AdaptedLinear& linear : adapted_linears(layer)) {
+      int64_t row = 0;
+      for (const float gain : *gains++) {
+        engine_.kernels().scale(linear.weight.row_range(row++, 1), merging ? gain : 1.0F / gain);
+      }
+    }
+  }
+}
+
 void Llava::merge_lora() {
   if (lora_merged_) {
     fail(LLV_STATE, "the adapters are merged already");
@@ -99,7 +185,9 @@ void Llava::merge_lora() {
     fail(LLV_STATE, "the model has no adapter to merge");
   }
   check_float32(LLV_UNIT_LAYER, "merging");
+  merged_gains_ = row_gains();
   add_lora_products(1);
+  scale_rows(true);
   lora_merged_ = true;
   for (DecoderLayerWeights& layer : weights_.layers) {
     layer.attention.qkv_lora = layer.attention.out_lora = {};
@@ -111,8 +199,15 @@ void Llava::unmerge_lora() {
   if (!lora_merged_) {
     fail(LLV_STATE, "the adapters are not merged");
   }
+  for (const std::vector<float>& gains : merged_gains_) {
+    if (std::ranges::find(gains, 0.0F) != gains.end()) {
+      fail(LLV_STATE, "a row was merged with a magnitude of 0: load its weight again");
+    }
+  }
+  scale_rows(false);
   add_lora_products(-1);
   lora_merged_ = false;
+  merged_gains_.clear();
   bind();
 }
 

@@ -1,8 +1,10 @@
 // The parameter table's adapters: one unit a decoder layer, in which the A of adapters that read
 // one input are adjacent, so that one product reads them together.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "core/error.h"
 #include "model/parameters.h"
@@ -64,22 +66,22 @@ int32_t ParameterTable::add_lora(std::string_view weight_name, const LoraOptions
       }
       check_neighbours(rows_.lora[layer], target, options, weight.name);
       const int32_t unit = lora_unit(layer);
-      const auto add_row = [&](const char* suffix, int64_t rows, int64_t cols) {
-        const std::string stem = weight.name.substr(0, weight.name.rfind(".weight"));
-        parameters_.push_back({.name = stem + suffix,
-                               .unit_kind = LLV_UNIT_LORA,
-                               .unit = unit,
-                               .rank = 2,
-                               .decay = true,
-                               .shape = {rows, cols, 1, 1},
-                               .count = rows * cols,
-                               .offset = 0});
-        const size_t index = parameters_.size() - 1;
-        by_name_.emplace(parameters_[index].name, index);
-        return static_cast<int64_t>(index);
+      const std::string stem = weight.name.substr(0, weight.name.rfind(".weight"));
+      const auto add_row = [&](const char* suffix, int32_t rank, int64_t rows, int64_t cols) {
+        return add_adapter({.name = stem + suffix,
+                            .unit_kind = LLV_UNIT_LORA,
+                            .unit = unit,
+                            .rank = rank,
+                            .decay = true,
+                            .shape = {rows, cols, 1, 1},
+                            .count = rows * cols,
+                            .offset = 0});
       };
-      lora.a = add_row(".lora_A.weight", options.rank, weight.shape[1]);
-      lora.b = add_row(".lora_B.weight", weight.shape[0], options.rank);
+      lora.a = add_row(".lora_A.weight", 2, options.rank, weight.shape[1]);
+      lora.b = add_row(".lora_B.weight", 2, weight.shape[0], options.rank);
+      if (options.decomposed) {
+        lora.magnitude = add_row(".lora_magnitude_vector", 1, weight.shape[0], 1);
+      }
       lora.options = options;
       lay_out_lora(layer, unit);
       return unit;
@@ -87,6 +89,36 @@ int32_t ParameterTable::add_lora(std::string_view weight_name, const LoraOptions
   }
   fail(LLV_UNSUPPORTED, "'%s' cannot carry an adapter: only the decoder layers' linears can",
        weight.name.c_str());
+}
+
+int64_t ParameterTable::add_adapter(Parameter parameter) {
+  const size_t index = parameters_.size();
+  parameters_.push_back(std::move(parameter));
+  by_name_.emplace(parameters_[index].name, index);
+  return static_cast<int64_t>(index);
+}
+
+const LoraRows* ParameterTable::adapter_of(const Parameter& weight) const {
+  const int32_t layer = weight.unit_kind == LLV_UNIT_LAYER ? layer_of(weight.unit) : -1;
+  if (layer < 0) {
+    return nullptr;
+  }
+  for (const LoraTarget& target : kTargets) {
+    const auto at = static_cast<size_t>(layer);
+    const LoraRows& rows = rows_.lora[at].*target.lora;
+    const auto row = static_cast<size_t>(rows_.layers[at].*target.weight);
+    if (rows.a >= 0 && parameters_[row].name == weight.name) {
+      return &rows;
+    }
+  }
+  return nullptr;
+}
+
+bool ParameterTable::decomposed() const {
+  return std::ranges::any_of(rows_.lora, [](const DecoderLayerLora& layer) {
+    return std::ranges::any_of(
+        kTargets, [&](const LoraTarget& target) { return (layer.*target.lora).magnitude >= 0; });
+  });
 }
 
 // The layer's adapter unit, made at its first adapter.
@@ -111,16 +143,16 @@ void ParameterTable::lay_out_lora(size_t layer, int32_t unit) {
   };
   for (int32_t input = 0; input < 4; ++input) {
     align();
-    for (const bool b : {false, true}) {
+    for (int64_t LoraRows::* const kind : {&LoraRows::a, &LoraRows::b, &LoraRows::magnitude}) {
       for (const LoraTarget& target : kTargets) {
         const LoraRows& rows = rows_.lora[layer].*target.lora;
-        if (target.input != input || rows.a < 0) {
+        if (target.input != input || rows.*kind < 0) {
           continue;
         }
-        if (b) {
+        if (kind != &LoraRows::a) {
           align();
         }
-        place(b ? rows.b : rows.a);
+        place(rows.*kind);
       }
     }
   }

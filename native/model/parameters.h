@@ -62,12 +62,13 @@ struct LoraOptions {
   double dropout = 0;
   int64_t seed = 0;
   bool rank_stabilized = false;
+  bool decomposed = false;            // DoRA.
   [[nodiscard]] float scale() const;  // alpha / rank, or alpha / √rank.
 };
 
 // An adapter's parameters; no adapter where a is -1.
 struct LoraRows {
-  int64_t a = -1, b = -1;
+  int64_t a = -1, b = -1, magnitude = -1;  // The last with DoRA only.
   LoraOptions options;
 };
 
@@ -118,6 +119,10 @@ class ParameterTable {
   // Throws LLV_INVALID with the name when there is no such parameter.
   [[nodiscard]] const Parameter& find(std::string_view name) const;
 
+  // The adapter beside a parameter; null where there is none.
+  [[nodiscard]] const LoraRows* adapter_of(const Parameter& weight) const;
+  // Whether a decoder linear carries a DoRA adapter.
+  [[nodiscard]] bool decomposed() const;
   // Adds an adapter beside a decoder linear's weight, and lays its layer's adapter unit out anew.
   // Returns the unit. Throws LLV_UNSUPPORTED for any other parameter, LLV_STATE where there is an
   // adapter already, LLV_INVALID where one on the same input drops out otherwise.
@@ -136,6 +141,7 @@ class ParameterTable {
   void add_projector(const Config& config);
   void add_layer(int32_t index, const Config& config);
   int32_t lora_unit(size_t layer);
+  int64_t add_adapter(Parameter parameter);
   void lay_out_lora(size_t layer, int32_t unit);
 
   std::deque<Parameter> parameters_;  // Rows stay where they are: names are handed out.

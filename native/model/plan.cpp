@@ -1,40 +1,22 @@
 #include "model/plan.h"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 
-#include "core/error.h"
 #include "core/gemm.h"
 #include "core/memory.h"
 #include "layers/loss.h"
 #include "model/decoder.h"
 #include "model/parameters.h"
 #include "model/storage.h"
+#include "model/tape.h"
 #include "model/vision_tower.h"
 
 namespace llavasharp::model {
 namespace {
 
-using core::fail;
-
 constexpr int64_t kFloatBytes = sizeof(float);
-
-// An arena that only counts.
-class Tape {
- public:
-  void take(int64_t rows, int64_t cols) {
-    used_ += core::Arena::rounded(rows * cols);
-    high_ = std::max(high_, used_);
-  }
-  void take_bytes(int64_t bytes) { take(1, (bytes + 3) / 4); }
-  [[nodiscard]] int64_t mark() const { return used_; }
-  void rewind(int64_t mark) { used_ = mark; }
-  [[nodiscard]] int64_t high() const { return high_; }
-
- private:
-  int64_t used_ = 0;
-  int64_t high_ = 0;
-};
 
 // Takes as run_gradients and what it calls do; each function beside its namesake's order.
 class Walk {
@@ -103,10 +85,28 @@ class Walk {
     body();
     tape_.rewind(mark);
   }
-  void dropped(int64_t n, int64_t width) {
-    if (rank_ > 0) {
-      scratch([&] { tape_.take(n, width); });
+  // What an adapter group keeps: its linears give `outs` columns.
+  void take_adapted(int64_t n, std::initializer_list<int64_t> outs) {
+    const int64_t width = std::accumulate(outs.begin(), outs.end(), int64_t{0});
+    tape_.take(n, static_cast<int64_t>(outs.size()) * rank_);
+    tape_.take(work_.lora_decomposed ? n : 0, width);
+    tape_.take(work_.lora_decomposed ? 3 : 0, width);
+  }
+  // Its forward, from an input of `in` columns.
+  void adapted(int64_t n, int64_t in, std::initializer_list<int64_t> outs) {
+    if (rank_ == 0) {
+      return;
     }
+    for (const int64_t out : outs) {
+      if (work_.lora_decomposed) {
+        scratch([&] {
+          tape_.take(out, rank_);
+          tape_.take(rank_, rank_);
+          tape_.take(1, out);
+        });
+      }
+    }
+    scratch([&] { tape_.take(n, in); });
   }
 
   void inputs() {
@@ -213,14 +213,20 @@ class Walk {
     tape_.take(selected ? n : 0, config_.query_width());
     tape_.take(n, config_.query_width());
     tape_.take(kept ? n : 0, c_.heads);
-    tape_.take(t, (selected ? 2 : 3) * rank_);
-    tape_.take(selected ? n : 0, rank_);
-    tape_.take(n, rank_);
+    const int64_t queries = config_.query_width();
+    const int64_t keys = config_.key_value_width() / 2;
+    if (selected) {
+      take_adapted(t, {keys, keys});
+      take_adapted(n, {queries});
+    } else {
+      take_adapted(t, {queries, keys, keys});
+    }
+    take_adapted(n, {c_.hidden});
     scratch([&] {
       normed(n, selected);
-      dropped(t, c_.hidden);
+      adapted(t, c_.hidden, {queries, keys, keys});
     });
-    dropped(n, config_.query_width());
+    adapted(n, queries, {c_.hidden});
     if (!kept) {
       tape_.rewind(start);
     }
@@ -229,13 +235,13 @@ class Walk {
     const int64_t start = tape_.mark();
     tape_.take(1, n);
     tape_.take(n, int64_t{2} * c_.intermediate);
-    tape_.take(n, 2 * rank_);
-    tape_.take(n, rank_);
+    take_adapted(n, {c_.intermediate, c_.intermediate});
+    take_adapted(n, {c_.hidden});
     scratch([&] {
       tape_.take(n, c_.hidden);
       tape_.take(n, c_.intermediate);
-      dropped(n, c_.hidden);
-      dropped(n, c_.intermediate);
+      adapted(n, c_.hidden, {c_.intermediate, c_.intermediate});
+      adapted(n, c_.intermediate, {c_.hidden});
     });
     if (!kept) {
       tape_.rewind(start);
@@ -261,12 +267,13 @@ class Walk {
       tape_.take(std::min(layers::kLossChunkRows, r), c_.vocabulary);
     });
   }
-  // An adapter group's backward: R ranks, an input of `width`.
-  void adapters(int64_t n, int64_t ranks, int64_t width) {
+  // An adapter group's backward: so many adapters from `in` columns to `out` together.
+  void adapters(int64_t n, int64_t count, int64_t in, int64_t out) {
     if (rank_ > 0) {
       scratch([&] {
-        tape_.take(n, ranks * rank_);
-        tape_.take(n, width);
+        tape_.take(n, count * rank_);
+        tape_.take(work_.lora_decomposed ? n : 0, out);
+        tape_.take(n, in);
       });
     }
   }
@@ -282,28 +289,29 @@ class Walk {
     }
     scratch([&] {
       tape_.take(n, c_.intermediate);
-      adapters(n, 1, c_.intermediate);
+      adapters(n, 1, c_.intermediate, d);
     });
     scratch([&] {
       tape_.take(n, d);
       tape_.take(weights_ ? n : 0, d);
-      adapters(n, 2, d);
+      adapters(n, 2, d, int64_t{2} * c_.intermediate);
     });
     scratch([&] {
       tape_.take(t, queries + config_.key_value_width());
       tape_.take(last(layer) ? n : 0, queries);
       scratch([&] {
         tape_.take(n, queries);
-        adapters(n, 1, queries);
+        adapters(n, 1, queries, d);
       });
       tape_.take(t, d);
       if (weights_) {
         normed(n, last(layer));
       }
-      adapters(t, last(layer) ? 2 : 3, d);
+      const int64_t keys_values = config_.key_value_width();
+      adapters(t, last(layer) ? 2 : 3, d, keys_values + (last(layer) ? 0 : queries));
       if (last(layer)) {
         tape_.take(n, d);
-        adapters(n, 1, d);
+        adapters(n, 1, d, queries);
       }
     });
   }
@@ -334,26 +342,6 @@ class Walk {
   Tape tape_;
 };
 
-void check(const Config& config, const Workload& work) {
-  const auto check_range = [](const char* name, int64_t value, int64_t low, int64_t high) {
-    if (value < low || value > high) {
-      fail(LLV_INVALID, "%s is %lld: must be %lld to %lld", name, static_cast<long long>(value),
-           static_cast<long long>(low), static_cast<long long>(high));
-    }
-  };
-  constexpr int64_t kMost = int64_t{1} << 30;
-  check_range("tokens", work.tokens, 1, kMost);
-  check_range("samples", work.samples, 1, work.tokens);
-  check_range("supervised", work.supervised, 1, work.tokens);
-  // With image_newline a tile may be padding alone, of which no row is seen.
-  const int64_t rows = config.get().image_newline != 0 ? 1 : config.image_rows();
-  check_range("images", work.images, 0, config.has_tower() ? work.tokens / rows : 0);
-  check_range("units", work.units, 0, 127);
-  check_range("lora_rank", work.lora_rank, 0, 65536);
-  check_range("recompute_layers", work.recompute_layers, 0, kMost);
-  check_range("threads", work.threads, 1, 4096);
-}
-
 // What attention's backward needs a thread at most: the longest sample is all but one token of
 // each other.
 int64_t attention_floats(const llv_model_config& c, const Workload& work) {
@@ -365,10 +353,10 @@ int64_t attention_floats(const llv_model_config& c, const Workload& work) {
 }  // namespace
 
 Plan plan_step(const Config& config, const Workload& work) {
-  check(config, work);
+  check_workload(config, work);
   ParameterTable table(config);
   if (work.lora_rank > 0) {
-    const LoraOptions lora{.rank = work.lora_rank, .alpha = 1};
+    const LoraOptions lora{.rank = work.lora_rank, .alpha = 1, .decomposed = work.lora_decomposed};
     std::vector<std::string> linears;
     for (const Parameter& row : table.parameters()) {
       if (row.unit_kind == LLV_UNIT_LAYER && row.rank == 2) {

@@ -16,6 +16,7 @@ struct Workload {
   int64_t images = 0;      // N
   int32_t units = 0;       // llv_unit_kind bits
   int64_t lora_rank = 0;   // 0: no adapters.
+  bool lora_decomposed = false;
   int64_t recompute_layers = 0;
   int32_t threads = 1;
 };
@@ -33,6 +34,9 @@ struct Plan {
 };
 
 // Throws LLV_INVALID, naming the field and its value.
+void check_workload(const Config& config, const Workload& work);
+
+// The same.
 [[nodiscard]] Plan plan_step(const Config& config, const Workload& workload);
 
 }  // namespace llavasharp::model

@@ -50,7 +50,11 @@ class Binder {
           group.a = one(rows->a);
         }
         group.parts.at(static_cast<size_t>(group.count++)) = {
-            .b = one(rows->b), .out_begin = out, .u_begin = ranks, .scale = rows->options.scale()};
+            .b = one(rows->b),
+            .magnitude = rows->magnitude < 0 ? View{} : one(rows->magnitude),
+            .out_begin = out,
+            .u_begin = ranks,
+            .scale = rows->options.scale()};
         group.dropout = static_cast<float>(rows->options.dropout);
         group.seed = static_cast<uint64_t>(rows->options.seed);
         ranks += rows->options.rank;

@@ -52,6 +52,11 @@ model::Llava& checked(model::Llava& model, const AdamWOptions& options) {
   if (model.trains(LLV_UNIT_LORA) && model.lora_merged()) {
     fail(LLV_STATE, "the adapters are merged: unmerge them before training them");
   }
+  if (model.trains(LLV_UNIT_LAYER) && model.table().decomposed()) {
+    fail(LLV_UNSUPPORTED,
+         "the layers cannot train under DoRA adapters, which take their weights' lengths as fixed: "
+         "train the adapters alone");
+  }
   if (std::ranges::none_of(model.table().units(), [&](const model::Unit& unit) {
         return model.trains(unit.kind) && unit.floats > 0;
       })) {

@@ -59,6 +59,27 @@ public sealed class LoraTests : IDisposable
     }
 
     [Fact]
+    public void A_decomposed_adapter_has_its_rows_lengths_and_merges_to_the_same_answers()
+    {
+        _model.AttachLora(new LoraOptions { Rank = 4, Decomposed = true }, Query);
+        ParameterInfo lengths = _model.Parameters[^1];
+        Assert.Equal(("layer.1.self_attn.q_proj.lora_magnitude_vector", 24L), (lengths.Name, lengths.Count));
+        float[] weight = _model.Read(Query), first = _model.Read(lengths.Name);
+        Assert.Equal(Math.Sqrt(weight.Take(20).Sum(w => (double)w * w)), first[0], 1e-6);
+        PackedBatch batch = Tiny.Mixed(Tiny.Config);
+        _model.SetTrainable(UnitKinds.Lora);
+        using (Trainer trainer = new(_model))
+        {
+            trainer.Accumulate(batch, 0.1);
+            trainer.Step([new ParameterGroup(0.05, 0)], 0);
+        }
+        Assert.NotEqual(first, _model.Read(lengths.Name));
+        float[] apart = Logits(batch);
+        _model.MergeLora();
+        Close(apart, Logits(batch));
+    }
+
+    [Fact]
     public void Mistakes_are_named()
     {
         LoraOptions options = new() { Rank = 4 };

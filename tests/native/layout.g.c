@@ -95,13 +95,15 @@ _Static_assert(offsetof(llv_batch, image_slots_count) == 80, "llv_batch.image_sl
 _Static_assert(offsetof(llv_batch, pixels) == 88, "llv_batch.pixels");
 _Static_assert(offsetof(llv_batch, pixels_count) == 96, "llv_batch.pixels_count");
 
-_Static_assert(sizeof(llv_lora) == 40, "llv_lora");
+_Static_assert(sizeof(llv_lora) == 48, "llv_lora");
 _Static_assert(offsetof(llv_lora, size) == 0, "llv_lora.size");
 _Static_assert(offsetof(llv_lora, alpha) == 8, "llv_lora.alpha");
 _Static_assert(offsetof(llv_lora, dropout) == 16, "llv_lora.dropout");
 _Static_assert(offsetof(llv_lora, seed) == 24, "llv_lora.seed");
 _Static_assert(offsetof(llv_lora, rank) == 32, "llv_lora.rank");
 _Static_assert(offsetof(llv_lora, rank_stabilized) == 36, "llv_lora.rank_stabilized");
+_Static_assert(offsetof(llv_lora, decomposed) == 40, "llv_lora.decomposed");
+_Static_assert(offsetof(llv_lora, reserved) == 44, "llv_lora.reserved");
 
 _Static_assert(sizeof(llv_communicator_options) == 32, "llv_communicator_options");
 _Static_assert(offsetof(llv_communicator_options, size) == 0, "llv_communicator_options.size");
@@ -130,7 +132,7 @@ _Static_assert(offsetof(llv_trainer_options, recompute_layers) == 32,
 _Static_assert(offsetof(llv_trainer_options, tokens_at_once) == 36,
                "llv_trainer_options.tokens_at_once");
 
-_Static_assert(sizeof(llv_workload) == 56, "llv_workload");
+_Static_assert(sizeof(llv_workload) == 64, "llv_workload");
 _Static_assert(offsetof(llv_workload, size) == 0, "llv_workload.size");
 _Static_assert(offsetof(llv_workload, tokens) == 8, "llv_workload.tokens");
 _Static_assert(offsetof(llv_workload, samples) == 16, "llv_workload.samples");
@@ -138,8 +140,10 @@ _Static_assert(offsetof(llv_workload, supervised) == 24, "llv_workload.supervise
 _Static_assert(offsetof(llv_workload, images) == 32, "llv_workload.images");
 _Static_assert(offsetof(llv_workload, units) == 40, "llv_workload.units");
 _Static_assert(offsetof(llv_workload, lora_rank) == 44, "llv_workload.lora_rank");
-_Static_assert(offsetof(llv_workload, recompute_layers) == 48, "llv_workload.recompute_layers");
-_Static_assert(offsetof(llv_workload, threads) == 52, "llv_workload.threads");
+_Static_assert(offsetof(llv_workload, lora_decomposed) == 48, "llv_workload.lora_decomposed");
+_Static_assert(offsetof(llv_workload, recompute_layers) == 52, "llv_workload.recompute_layers");
+_Static_assert(offsetof(llv_workload, threads) == 56, "llv_workload.threads");
+_Static_assert(offsetof(llv_workload, reserved) == 60, "llv_workload.reserved");
 
 _Static_assert(sizeof(llv_plan) == 48, "llv_plan");
 _Static_assert(offsetof(llv_plan, parameters) == 0, "llv_plan.parameters");

@@ -6,7 +6,7 @@
     ./build.sh peer check_logits BASE FILE --adapter DIR --make   # draws an adapter, writes DIR, and records
 
 What is compared is |difference| / |logits| over the ids before <image>: the layouts differ in what stands there and behind it. With --adapter nothing is merged: each adapted linear
-computes W x + s B (A x), as PEFT's does, and what is in non_lora_trainables.bin replaces the base's. --make
+computes W x + s B (A x), as PEFT's does, with DoRA each output times m / |row of W + s B A|, and what is in non_lora_trainables.bin replaces the base's. --make
 writes the folder as PEFT and LLaVA's LoRA training do, from BASE's own modules, so that our reader meets files that we did not write.
 Exits with 1 past the bound. Imports: torch, transformers, safetensors.
 """
@@ -64,7 +64,7 @@ def linears(model):
             yield f"model.{name}", module
 
 
-def make_adapter(model, folder, rank, alpha, stabilised):
+def make_adapter(model, folder, rank, alpha, stabilised, dora):
     """An adapter with both matrices drawn, and a projector that is not the base's."""
     os.makedirs(folder)
     random = torch.Generator().manual_seed(11)
@@ -73,6 +73,9 @@ def make_adapter(model, folder, rank, alpha, stabilised):
         rows, columns = module.weight.shape
         tensors[f"base_model.model.{name}.lora_A.weight"] = torch.randn(rank, columns, generator=random) / math.sqrt(columns)
         tensors[f"base_model.model.{name}.lora_B.weight"] = torch.randn(rows, rank, generator=random) * 0.1
+        if dora:
+            lengths = module.weight.detach().norm(dim=1)
+            tensors[f"base_model.model.{name}.lora_magnitude_vector"] = lengths * (1 + 0.2 * torch.randn(rows, generator=random))
     save_file(tensors, f"{folder}/adapter_model.safetensors", metadata={"format": "pt"})
     names = {"linear_1.": "0.", "linear_2.": "2."}
     others = {f"base_model.model.model.mm_projector.{names[key[:9]]}{key[9:]}":
@@ -81,7 +84,7 @@ def make_adapter(model, folder, rank, alpha, stabilised):
     with open(f"{folder}/adapter_config.json", "w", encoding="utf-8") as file:
         json.dump({"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": alpha, "lora_dropout": 0.05, "bias": "none",
                    "fan_in_fan_out": False, "inference_mode": True, "target_modules": TARGETS, "use_rslora": stabilised,
-                   "use_dora": False, "base_model_name_or_path": "base", "modules_to_save": None}, file)
+                   "use_dora": dora, "base_model_name_or_path": "base", "modules_to_save": None}, file)
 
 
 def apply_adapter(model, folder):
@@ -96,8 +99,15 @@ def apply_adapter(model, folder):
         down = tensors.get(f"base_model.model.{name}.lora_A.weight")
         if down is not None:
             up = tensors[f"base_model.model.{name}.lora_B.weight"]
-            module.register_forward_hook(lambda _, inputs, out, a=down.float(), b=up.float(): out + scale * (inputs[0] @ a.T) @ b.T)
             used += 2
+            if config.get("use_dora"):
+                magnitude = tensors[f"base_model.model.{name}.lora_magnitude_vector"].float()
+                gain = magnitude / (module.weight.detach() + scale * up.float() @ down.float()).norm(dim=1)
+                module.register_forward_hook(lambda _, inputs, out, a=down.float(), b=up.float(), g=gain:
+                                             out + (g - 1) * out + g * scale * ((inputs[0] @ a.T) @ b.T))
+                used += 1
+            else:
+                module.register_forward_hook(lambda _, inputs, out, a=down.float(), b=up.float(): out + scale * (inputs[0] @ a.T) @ b.T)
     left = [key for key in tensors if "lora_" in key]
     if used != len(left) or used == 0:
         raise ValueError(f"{used} of {len(left)} adapter tensors have a place in the model")
@@ -105,7 +115,7 @@ def apply_adapter(model, folder):
     for key, value in torch.load(f"{folder}/non_lora_trainables.bin", weights_only=True).items():
         index, rest = re.fullmatch(r".*mm_projector\.([02])\.(weight|bias)", key).groups()
         state[f"linear_{1 if index == '0' else 2}.{rest}"].copy_(value)
-    return used // 2
+    return used // (3 if config.get("use_dora") else 2)
 
 
 def main():
@@ -118,10 +128,11 @@ def main():
     parser.add_argument("--rank", type=int, default=4)
     parser.add_argument("--alpha", type=float, default=8)
     parser.add_argument("--stabilised", action="store_true")
+    parser.add_argument("--dora", action="store_true")
     arguments = parser.parse_args()
     model, image = load(arguments.folder)
     if arguments.make:
-        make_adapter(model, arguments.adapter, arguments.rank, arguments.alpha, arguments.stabilised)
+        make_adapter(model, arguments.adapter, arguments.rank, arguments.alpha, arguments.stabilised, arguments.dora)
     over = f" under {apply_adapter(model, arguments.adapter)} adapters" if arguments.adapter else ""
     if arguments.record or arguments.make:
         inputs = draw_inputs(model)

@@ -9,7 +9,7 @@ public static partial class SizeRules
 
     // The contract is one file by design, and mostly documentation.
     private const string Contract = "native/include/llavasharp.h";
-    private const int ContractLinesMax = 650;
+    private const int ContractLinesMax = 680;
     private const int FunctionLinesMax = 70;
 
     private static readonly string[] Counted = [".cpp", ".h", ".cs", ".sh", ".ps1", ".py", ".cmake", "CMakeLists.txt"];

@@ -27,15 +27,11 @@ public sealed record AdapterOptions
 
     /// <summary>What the engine attaches.</summary>
     /// <param name="seed">Key of A's first values and of the dropout masks.</param>
-    /// <exception cref="UserErrorException">The values are none that an adapter can have, or the engine does not train such a
-    /// one.</exception>
+    /// <exception cref="UserErrorException">The values are none that an adapter can have.</exception>
     public Interop.LoraOptions ToEngine(long seed)
     {
         Check();
-        return Dora
-            ? throw new UserErrorException("--use_dora True: the engine trains plain and rank-stabilised adapters; merge-lora merges "
-                + "DoRA's that others trained")
-            : new() { Rank = Rank, Alpha = Alpha, Dropout = Dropout, Seed = seed, RankStabilized = RankStabilized };
+        return new() { Rank = Rank, Alpha = Alpha, Dropout = Dropout, Seed = seed, RankStabilized = RankStabilized, Decomposed = Dora };
     }
 
     /// <summary>Refuses values that no adapter can have.</summary>

@@ -97,9 +97,10 @@ public sealed class MergedSource : IParameterSource
 
             Span<float> weight = merged.AsSpan(row * columns, columns);
             TensorPrimitives.MultiplyAdd(delta, scale, weight, weight);
-            if (lengths is not null)
+            // A row of zeros has no direction to be long in.
+            if (lengths is not null && TensorPrimitives.Norm<float>(weight) is var norm and > 0)
             {
-                TensorPrimitives.Multiply(weight, lengths[row] / TensorPrimitives.Norm<float>(weight), weight);
+                TensorPrimitives.Multiply(weight, lengths[row] / norm, weight);
             }
 
             return delta;

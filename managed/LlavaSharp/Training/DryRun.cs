@@ -35,7 +35,7 @@ public static class DryRun
         var all = Count(setup, _ => true);
         var moving = Count(setup, kind => trained.HasFlag(kind)) + Adapters(setup);
         var memory = MemoryChoice.Make(
-            ModelLoader.ToModelConfig(setup.Config), options, trained, setup.Adapters?.Rank ?? 0, ProcessBytes, warn);
+            ModelLoader.ToModelConfig(setup.Config), options, trained, setup.Adapters, ProcessBytes, warn);
         var (plan, schedule) = (setup.Plan, LearningRateSchedule.Of(options, setup.Plan.TotalSteps));
         var text = setup.Config.Text;
         return

@@ -104,7 +104,7 @@ public static class FineTune
         });
         progress.Note(Announcement(setup, model, trainable, engine.Threads));
         var memory = MemoryChoice.Make(
-            model.Config, options, TrainingRun.TrainedUnits(options), setup.Adapters?.Rank ?? 0, others, progress.Warn);
+            model.Config, options, TrainingRun.TrainedUnits(options), setup.Adapters, others, progress.Warn);
         progress.Note(memory.ToString());
         var skipped = new SkippedSamples(output, setup.From is not null, progress, ranks.Rank);
         TrainingResult result;

@@ -9,7 +9,6 @@ internal static class LaterFlags
     private static readonly Dictionary<string, (string What, string[] Off)> Known = new(StringComparer.Ordinal)
     {
         ["bits"] = ("quantised training", ["16"]),
-        ["use_dora"] = ("training with DoRA", ["False"]),
     };
 
     public static IEnumerable<string> Names => Known.Keys;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using LlavaSharp.Interop;
+using LlavaSharp.Lora;
 
 namespace LlavaSharp.Training;
 
@@ -35,12 +36,12 @@ internal sealed record MemoryChoice
     /// <param name="shape">The model.</param>
     /// <param name="options">model_max_length, batch size, workers, gradient_checkpointing, memory_limit, threads.</param>
     /// <param name="trained">What trains.</param>
-    /// <param name="rank">Of an adapter on every decoder linear; 0: none.</param>
+    /// <param name="adapters">On every decoder linear; null: none.</param>
     /// <param name="held">Bytes that the process holds beside what the engine's plan counts.</param>
     /// <param name="warn">Receives a line when a step may take more than the machine has.</param>
     /// <exception cref="UserErrorException">memory_limit is given and nothing fits.</exception>
     public static MemoryChoice Make(
-        ModelConfig shape, TrainOptions options, UnitKinds trained, int rank, long held, Action<string> warn)
+        ModelConfig shape, TrainOptions options, UnitKinds trained, AdapterOptions? adapters, long held, Action<string> warn)
     {
         long longest = options.ModelMaxLength, batch = Math.Min(int.MaxValue, longest * options.PerDeviceTrainBatchSize);
         bool frozen = (trained & (UnitKinds.Vision | UnitKinds.Layer | UnitKinds.Lora | UnitKinds.Head)) == 0;
@@ -49,7 +50,7 @@ internal sealed record MemoryChoice
         held += Pictures(shape, options);
         MemoryChoice At(long tokens, int layers)
         {
-            MemoryPlan plan = MemoryPlan.Compute(shape, Work(shape, options, trained, rank, tokens, layers));
+            MemoryPlan plan = MemoryPlan.Compute(shape, Work(shape, options, trained, adapters, tokens, layers));
             return new()
             {
                 TokensAtOnce = tokens == all ? 0 : (int)tokens,
@@ -120,7 +121,8 @@ internal sealed record MemoryChoice
         : string.Create(CultureInfo.InvariantCulture, $"{bytes / 1073741824.0:0.0} GiB");
 
     // So many tokens of samples as long as can be, an image in each, or tiles all over, every token supervised.
-    private static Workload Work(ModelConfig shape, TrainOptions options, UnitKinds trained, int rank, long tokens, int layers)
+    private static Workload Work(
+        ModelConfig shape, TrainOptions options, UnitKinds trained, AdapterOptions? adapters, long tokens, int layers)
     {
         long samples = Math.Max(1, tokens / options.ModelMaxLength);
         long pictures = options.ImageAspectRatio == "anyres" ? tokens : samples;
@@ -131,7 +133,8 @@ internal sealed record MemoryChoice
             Supervised = tokens,
             Images = shape.ImageRows == 0 ? 0 : Math.Min(pictures, tokens / shape.ImageRows),
             Units = trained,
-            LoraRank = rank,
+            LoraRank = adapters?.Rank ?? 0,
+            LoraDecomposed = adapters?.Dora ?? false,
             RecomputeLayers = layers,
             Threads = options.Threads > 0 ? options.Threads : Environment.ProcessorCount,
         };

@@ -48,6 +48,8 @@ public static class TrainFlags
             (o, v) => o with { LoraBias = Choice("lora_bias", v, "none", "all", "lora_only") }, o => o.LoraBias),
         Switch("use_rslora", "scale adapters by lora_alpha / √lora_r instead",
             (o, v) => o with { UseRslora = v }, o => o.UseRslora),
+        Switch("use_dora", "DoRA: lengths of the adapted rows train, too; dropout doubles its cost, --lora_dropout 0 does not",
+            (o, v) => o with { UseDora = v }, o => o.UseDora),
         Text("data_path", "training file in LLaVA's layout: a JSON array, or JSONL", (o, v) => o with { DataPath = v }, o => o.DataPath),
         Text("image_folder", "folder that the samples' image paths start from", (o, v) => o with { ImageFolder = v }, o => o.ImageFolder),
         new("image_aspect_ratio", false, "square (resize, centre crop), pad, or anyres (tiles: LLaVA-1.6)",

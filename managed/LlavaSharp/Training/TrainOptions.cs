@@ -64,6 +64,9 @@ public sealed record TrainOptions
     /// <summary>Scale adapters by alpha over the root of their rank.</summary>
     public bool UseRslora { get; init; }
 
+    /// <summary>Train the lengths of the adapted weights' rows, too (DoRA).</summary>
+    public bool UseDora { get; init; }
+
     /// <summary>The training file: a JSON array or JSONL.</summary>
     public string? DataPath { get; init; }
 

@@ -142,6 +142,7 @@ public sealed class TrainSetup : IDisposable
             Dropout = options.LoraDropout,
             Bias = options.LoraBias switch { "all" => LoraBias.All, "lora_only" => LoraBias.LoraOnly, _ => LoraBias.None },
             RankStabilized = options.UseRslora,
+            Dora = options.UseDora,
         };
         adapters.Check();
         return adapters;

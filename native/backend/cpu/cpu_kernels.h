@@ -38,6 +38,11 @@ void column_sum(View dbias, View dy);
 void copy(View y, View x);
 void add(View y, View x);
 void fill(View x, float value);
+// gains.cpp
+void scale_columns(View y, View x, View factors, bool accumulate);
+void row_dot(View y, View a, View b, float factor, bool accumulate);
+void column_dot(View y, View a, View b, View factors);
+void gains(View out, View magnitude, View squares);
 // gather.cpp
 void gather_rows(View y, View x, const int32_t* rows);
 void scatter_rows(View y, View x, const int32_t* rows, bool accumulate);

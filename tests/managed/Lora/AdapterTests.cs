@@ -225,9 +225,9 @@ public sealed class AdapterTests : IDisposable
     }
 
     [Fact]
-    public void An_adapter_that_the_engine_does_not_train_is_refused() => Assert.Equal(
-        "--use_dora True: the engine trains plain and rank-stabilised adapters; merge-lora merges DoRA's that others trained",
-        Mistake(() => new AdapterOptions { Dora = true }.ToEngine(0)));
+    public void What_the_engine_attaches_is_what_was_asked_for() => Assert.Equal(
+        new Interop.LoraOptions { Rank = 3, Alpha = 5, Dropout = 0.1, Seed = 7, RankStabilized = true, Decomposed = true },
+        new AdapterOptions { Rank = 3, Alpha = 5, Dropout = 0.1, RankStabilized = true, Dora = true }.ToEngine(7));
 
     [Fact]
     public void What_cannot_be_merged_is_named()

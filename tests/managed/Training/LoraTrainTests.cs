@@ -40,21 +40,44 @@ public sealed class LoraTrainTests : IDisposable
         Assert.EndsWith("\n", answer);
     }
 
+    [Fact]
+    public void Lengths_train_and_are_saved_as_PEFT_names_them()
+    {
+        Host.Succeed(_tiny.Stage2(_tiny["out"], [.. Flags, "--use_dora", "True"]));
+        using (var adapter = AdapterReader.Open(_tiny["out"]))
+        using (var file = SafetensorsFile.Open(Path.Combine(_tiny["out"], "adapter_model.safetensors")))
+        using (var before = SafetensorsFile.Open(Path.Combine(_tiny.Llama, "model.safetensors")))
+        {
+            Assert.True(adapter.Config.Options.Dora);
+            var trained = file.Floats("base_model.model.model.layers.1.mlp.up_proj.lora_magnitude_vector");
+            var weight = before.Floats("model.layers.1.mlp.up_proj.weight");
+            var width = weight.Length / trained.Length;
+            var lengths = trained.Select((_, row) => Math.Sqrt(weight.Skip(row * width).Take(width).Sum(w => (double)w * w))).ToArray();
+            Assert.All(lengths.Zip(trained), p => Assert.Equal(p.First, p.Second, 0.1 * p.First)); // Where they began,
+            Assert.Contains(lengths.Zip(trained), p => Math.Abs(p.First - p.Second) > 1e-4 * p.First); // and not there any more.
+        }
+
+        Host.Succeed("merge-lora", "--model", _tiny.Llama, "--adapter", _tiny["out"], "--output", _tiny["merged"], "--vision_tower", _tiny.Clip);
+        Assert.True(File.Exists(Path.Combine(_tiny["merged"], "model.safetensors")));
+    }
+
     [Theory]
-    [InlineData(1)]
-    [InlineData(5)]
-    public void A_run_that_was_stopped_ends_with_the_same_bytes(int after)
+    [InlineData(1, false)]
+    [InlineData(5, false)]
+    [InlineData(3, true)]
+    public void A_run_that_was_stopped_ends_with_the_same_bytes(int after, bool dora)
     {
         var (whole, cut) = (_tiny["whole"], _tiny["cut"]);
-        Host.Succeed(_tiny.Stage2(whole, Flags));
+        string[] flags = [.. Flags, "--use_dora", dora.ToString()];
+        Host.Succeed(_tiny.Stage2(whole, flags));
         using (var sink = new StoppingSink(after))
         {
-            var options = LlavaSharp.Training.TrainOptionsParser.Parse(_tiny.Stage2(cut, Flags)[1..]).Options;
+            var options = LlavaSharp.Training.TrainOptionsParser.Parse(_tiny.Stage2(cut, flags)[1..]).Options;
             Assert.Throws<OperationCanceledException>(() => LlavaSharp.Training.FineTune.Run(options, sink, sink.Token));
         }
 
         Assert.True(File.Exists(Path.Combine(cut, $"checkpoint-{after}", "adapter_model.safetensors")));
-        Host.Succeed(_tiny.Stage2(cut, Flags));
+        Host.Succeed(_tiny.Stage2(cut, flags));
         RunFolder.AssertSame(whole, cut);
     }
 

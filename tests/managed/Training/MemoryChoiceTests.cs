@@ -30,7 +30,7 @@ public sealed class MemoryChoiceTests
     private static readonly TrainOptions Options = new() { ModelMaxLength = 512, PerDeviceTrainBatchSize = 8, Threads = 2 };
 
     private static MemoryChoice Choose(long? limit, UnitKinds trained = Full, bool? twice = null) => MemoryChoice.Make(
-        Shape, Options with { MemoryLimit = limit, GradientCheckpointing = twice }, trained, 0, Process, _ => { });
+        Shape, Options with { MemoryLimit = limit, GradientCheckpointing = twice }, trained, null, Process, _ => { });
 
     [Fact]
     public void Without_need_everything_is_kept_and_runs_at_once()
@@ -69,8 +69,17 @@ public sealed class MemoryChoiceTests
     {
         MemoryPlan small = Choose(null, UnitKinds.Projector).Plan;
         MemoryPlan large = MemoryChoice.Make(
-            Shape, Options with { PerDeviceTrainBatchSize = 64 }, UnitKinds.Projector, 0, Process, _ => { }).Plan;
+            Shape, Options with { PerDeviceTrainBatchSize = 64 }, UnitKinds.Projector, null, Process, _ => { }).Plan;
         Assert.Equal(small, large);
+    }
+
+    [Fact]
+    public void Adapters_of_trained_lengths_keep_what_they_scale()
+    {
+        MemoryPlan Plan(bool dora) => MemoryChoice.Make(
+            Shape, Options, UnitKinds.Lora, new() { Rank = 4, Dora = dora }, Process, _ => { }).Plan;
+        Assert.True(Plan(true).Workspace > Plan(false).Workspace);
+        Assert.True(Plan(true).Parameters > Plan(false).Parameters);
     }
 
     [Fact]

@@ -86,7 +86,6 @@ public sealed class TrainOptionsParserTests
     [InlineData("--mm_patch_merge_type unpad", "--mm_patch_merge_type unpad: expected flat or spatial or spatial_unpad")]
     [InlineData("--mm_vision_select_feature cls", "--mm_vision_select_feature cls: expected patch or cls_patch")]
     [InlineData("--tune_mm_mlp_adapter maybe", "--tune_mm_mlp_adapter maybe: expected True or False")]
-    [InlineData("--use_dora", "--use_dora: training with DoRA is not in this build yet; leave the flag out")]
     [InlineData("--bits 4", "--bits 4: quantised training is not in this build yet; leave the flag out")]
     [InlineData("--dataloader_drop_last True", "--dataloader_drop_last True: an epoch's last, shorter batch is trained on; leave the flag out")]
     [InlineData("--optim adafactor", "--optim adafactor: expected adamw_torch or adamw_hf or adamw_torch_fused")]

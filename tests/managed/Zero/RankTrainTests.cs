@@ -32,6 +32,7 @@ public sealed class RankTrainTests : IDisposable
     [InlineData("full", 3, 3, 4)]
     [InlineData("lora", 3, 2, 1)]
     [InlineData("lora", 2, 4, 3)]
+    [InlineData("dora", 3, 2, 1)]
     [InlineData("projector", 3, 4, 1)]
     [InlineData("projector", 1, 2, 3)]
     public void Trains_as_one_process_does(string what, int stage, int world, int accumulation)
@@ -161,7 +162,8 @@ public sealed class RankTrainTests : IDisposable
     private string[] Arguments(string what, string output, int stage, int world, int accumulation, params string[] more) =>
     [
         .. what == "projector" ? _tiny.Stage1(output) : _tiny.Stage2(output),
-        .. what == "lora" ? (string[])["--lora_enable", "True", "--lora_r", "4", "--lora_alpha", "8", "--lora_dropout", "0"] : [],
+        .. what == "dora" ? (string[])["--use_dora", "True"] : [],
+        .. what is "lora" or "dora" ? (string[])["--lora_enable", "True", "--lora_r", "4", "--lora_alpha", "8", "--lora_dropout", "0"] : [],
         "--data_path", what == "projector" ? _captions : _data, "--group_by_modality_length", "False", "--max_steps", "4",
         "--gradient_accumulation_steps", Text(accumulation), "--per_device_train_batch_size", Text(12 / (world * accumulation)),
         "--loss_normalization", world * accumulation == 12 ? "micro_batch" : "tokens", "--zero", Text(stage), "--threads", "1", "--learning_rate", "1e-3", .. more,

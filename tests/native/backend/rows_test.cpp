@@ -44,6 +44,85 @@ TEST(Rows, AddCopyFillBias) {
   });
 }
 
+TEST(Rows, ScaleColumns) {
+  on_every_target([] {
+    for (const auto& [rows, cols] : kShapes) {
+      Matrix x(rows, cols);
+      Matrix y(rows, cols);
+      Matrix factors(1, cols);
+      x.randomise(1);
+      factors.randomise(2);
+      y.set(0.5F);
+      cpu_kernels().scale_columns(y.view(), x.view(), factors.view(), true);
+      const auto sum = [&](int64_t row, int64_t col) {
+        return 0.5 + x(row, col) * factors(0, col);
+      };
+      expect_close(y, sum, tolerance(1), "scale_columns, added");
+      cpu_kernels().scale_columns(y.view(), x.view(), factors.view(), false);
+      for (int64_t row = 0; row < rows; ++row) {
+        for (int64_t col = 0; col < cols; ++col) {
+          ASSERT_EQ(y.at(row, col), x.at(row, col) * factors.at(0, col));
+        }
+      }
+      EXPECT_TRUE(y.gaps_untouched());
+    }
+  });
+}
+
+TEST(Rows, RowAndColumnDot) {
+  on_every_target([] {
+    for (const auto& [rows, cols] : kShapes) {
+      Matrix a(rows, cols);
+      Matrix b(rows, cols);
+      Matrix factors(1, cols);
+      Matrix by_row(1, rows);
+      Matrix by_column(1, cols);
+      a.randomise(1);
+      b.randomise(2);
+      factors.randomise(3);
+      by_row.set(7.0F);
+      by_column.set(0.5F);
+      cpu_kernels().row_dot(by_row.view(), a.view(), b.view(), 1.0F, false);
+      cpu_kernels().row_dot(by_row.view(), a.view(), a.view(), 0.5F, true);
+      const auto row_sum = [&, count = cols](int64_t, int64_t row) {
+        double total = 0;
+        for (int64_t col = 0; col < count; ++col) {
+          total += a(row, col) * b(row, col) + 0.5 * a(row, col) * a(row, col);
+        }
+        return total;
+      };
+      expect_close(by_row, row_sum, tolerance(cols), "row_dot");
+      cpu_kernels().column_dot(by_column.view(), a.view(), b.view(), factors.view());
+      const auto column_sum = [&, count = rows](int64_t, int64_t col) {
+        double total = 0;
+        for (int64_t row = 0; row < count; ++row) {
+          total += a(row, col) * b(row, col);
+        }
+        return 0.5 + factors(0, col) * total;
+      };
+      expect_close(by_column, column_sum, tolerance(rows), "column_dot");
+    }
+  });
+}
+
+TEST(Rows, GainsOfLengths) {
+  Matrix magnitude(1, 4);
+  Matrix squares(1, 4);
+  Matrix gains(3, 4);
+  for (int64_t i = 0; i < 4; ++i) {
+    magnitude.at(0, i) = 3.0F;
+    squares.at(0, i) = static_cast<float>(i < 3 ? 4 * i * i : -1);
+  }
+  cpu_kernels().gains(gains.view(), magnitude.view(), squares.view());
+  const std::array<float, 4> expected{0.0F, 1.5F, 0.75F, 0.0F};
+  const std::array<float, 4> inverse{0.0F, 0.5F, 0.25F, 0.0F};
+  for (int64_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(gains.at(0, i), expected.at(static_cast<size_t>(i)));
+    EXPECT_EQ(gains.at(1, i), expected.at(static_cast<size_t>(i)) - 1.0F);
+    EXPECT_EQ(gains.at(2, i), inverse.at(static_cast<size_t>(i)));
+  }
+}
+
 TEST(Rows, ColumnSumAccumulates) {
   on_every_target([] {
     for (const auto& [rows, cols] : kShapes) {

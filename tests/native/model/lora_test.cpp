@@ -228,7 +228,7 @@ TEST_F(Lora, WhatCannotBeIsRefused) {
   lora.alpha = 1;
   lora.size = 8;
   expect_failure(attach(lora, "layer.0.mlp.up_proj.weight"), LLV_INVALID,
-                 "options.size is 8, not 40: call its _init function first");
+                 "options.size is 8, not 48: call its _init function first");
   lora.size = sizeof(lora);
   expect_failure(llv_model_lora_merge(model_.get()), LLV_STATE,
                  "the model has no adapter to merge");

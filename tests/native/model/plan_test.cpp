@@ -12,6 +12,7 @@ struct Variant {
   int32_t lora_rank;
   int32_t recompute;
   void (*change)(llv_model_config&);
+  bool decomposed = false;
 };
 
 void PrintTo(const Variant& variant, std::ostream* out) {
@@ -24,13 +25,15 @@ const char* const kLinears[] = {"self_attn.q_proj", "self_attn.k_proj", "self_at
                                 "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
                                 "mlp.down_proj"};
 
-void attach_everywhere(const Model& model, const llv_model_config& config, int32_t rank) {
+void attach_everywhere(const Model& model, const llv_model_config& config, int32_t rank,
+                       bool decomposed) {
   for (int32_t layer = 0; rank > 0 && layer < config.layers; ++layer) {
     for (const char* linear : kLinears) {
       llv_lora lora;
       ok(llv_lora_init(&lora));
       lora.rank = rank;
       lora.dropout = 0.1;
+      lora.decomposed = decomposed ? 1 : 0;
       const std::string name = "layer." + std::to_string(layer) + "." + linear + ".weight";
       ok(llv_model_lora_attach(model.get(), &lora, name.c_str()));
     }
@@ -87,15 +90,16 @@ TEST_P(PlannedStep, HoldsWhatThePlanSays) {
   config.vocabulary = 700;
   variant.change(config);
   const Batch batch = images_and_text(config, 12);
-  const llv_workload work =
+  llv_workload work =
       workload_of(config, batch, variant.units, variant.lora_rank, variant.recompute);
+  work.lora_decomposed = variant.decomposed ? 1 : 0;
   llv_plan plan;
   ok(llv_plan_get(&config, &work, &plan));
 
   const Engine engine = make_engine();
   const Model model = make_model(engine, config);
   fill_lively(model);
-  attach_everywhere(model, config, variant.lora_rank);
+  attach_everywhere(model, config, variant.lora_rank, variant.decomposed);
   ok(llv_model_trainable_set(model.get(), variant.units));
   const Trainer trainer = make_trainer(model, variant.recompute);
   accumulate(trainer, batch, 1.0);
@@ -112,47 +116,50 @@ TEST_P(PlannedStep, HoldsWhatThePlanSays) {
 
 INSTANTIATE_TEST_SUITE_P(
     Variants, PlannedStep,
-    testing::Values(Variant{"pretrain", LLV_UNIT_PROJECTOR, 0, 0, keep},
-                    Variant{"pretrain_recomputed", LLV_UNIT_PROJECTOR, 0, 2, keep},
-                    Variant{"lora", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, 5, 0, keep},
-                    Variant{"lora_recomputed", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, 5, 1, keep},
-                    Variant{"frozen_lora", LLV_UNIT_PROJECTOR, 4, 1, keep},
-                    Variant{"full", kAllButTower, 0, 0, keep},
-                    Variant{"full_recomputed", kAllButTower, 0, 9, keep},
-                    Variant{"head_alone", LLV_UNIT_HEAD, 0, 0, keep},
-                    Variant{"embedding_alone", LLV_UNIT_EMBED, 0, 0, keep},
-                    Variant{"one_layer", kAllButTower, 0, 1,
-                            [](llv_model_config& c) { c.layers = 1; }},
-                    Variant{"text_only", kAllButTower & ~LLV_UNIT_PROJECTOR, 0, 0,
-                            [](llv_model_config& c) { c.vision_hidden = 0; }},
-                    Variant{"deep_projector", LLV_UNIT_PROJECTOR, 0, 0,
-                            [](llv_model_config& c) { c.projector_depth = 3; }},
-                    Variant{"linear_projector", kAllButTower, 0, 0,
-                            [](llv_model_config& c) { c.projector = LLV_PROJECTOR_LINEAR; }},
-                    Variant{"tower_alone", LLV_UNIT_VISION, 0, 0,
-                            [](llv_model_config& c) {
-                              c.image_size = 112;
-                              c.vision_feature_layer = -1;
-                            }},
-                    Variant{"everything", kAllButTower | LLV_UNIT_VISION, 0, 1, keep},
-                    Variant{"lora_nf4", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, 5, 0,
-                            [](llv_model_config& c) { c.linear_storage = LLV_STORE_NF4; }},
-                    Variant{"lora_fp4_double_and_bfloat16", LLV_UNIT_LORA, 5, 0,
-                            [](llv_model_config& c) {
-                              c.storage = LLV_STORE_BFLOAT16;
-                              c.linear_storage = LLV_STORE_FP4_DOUBLE;
-                            }},
-                    Variant{"head_int8", LLV_UNIT_HEAD, 0, 0,
-                            [](llv_model_config& c) { c.linear_storage = LLV_STORE_INT8; }},
-                    Variant{"full_bfloat16", kAllButTower, 0, 1,
-                            [](llv_model_config& c) { c.storage = LLV_STORE_BFLOAT16; }},
-                    Variant{"newline_alone", LLV_UNIT_NEWLINE, 0, 0,
-                            [](llv_model_config& c) { c.image_newline = 1; }},
-                    Variant{"large_images", LLV_UNIT_PROJECTOR, 0, 0,
-                            [](llv_model_config& c) {
-                              c.image_size = 112;  // Several chunks of the tower.
-                              c.vision_keep_class_token = 1;
-                            }}),
+    testing::Values(
+        Variant{"pretrain", LLV_UNIT_PROJECTOR, 0, 0, keep},
+        Variant{"pretrain_recomputed", LLV_UNIT_PROJECTOR, 0, 2, keep},
+        Variant{"lora", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, 5, 0, keep},
+        Variant{"lora_recomputed", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, 5, 1, keep},
+        Variant{"frozen_lora", LLV_UNIT_PROJECTOR, 4, 1, keep},
+        Variant{"dora", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, 5, 0, keep, true},
+        Variant{"dora_recomputed", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, 5, 1, keep, true},
+        Variant{"dora_of_high_rank", LLV_UNIT_LORA, 300, 0, keep, true},
+        Variant{"full", kAllButTower, 0, 0, keep},
+        Variant{"full_recomputed", kAllButTower, 0, 9, keep},
+        Variant{"head_alone", LLV_UNIT_HEAD, 0, 0, keep},
+        Variant{"embedding_alone", LLV_UNIT_EMBED, 0, 0, keep},
+        Variant{"one_layer", kAllButTower, 0, 1, [](llv_model_config& c) { c.layers = 1; }},
+        Variant{"text_only", kAllButTower & ~LLV_UNIT_PROJECTOR, 0, 0,
+                [](llv_model_config& c) { c.vision_hidden = 0; }},
+        Variant{"deep_projector", LLV_UNIT_PROJECTOR, 0, 0,
+                [](llv_model_config& c) { c.projector_depth = 3; }},
+        Variant{"linear_projector", kAllButTower, 0, 0,
+                [](llv_model_config& c) { c.projector = LLV_PROJECTOR_LINEAR; }},
+        Variant{"tower_alone", LLV_UNIT_VISION, 0, 0,
+                [](llv_model_config& c) {
+                  c.image_size = 112;
+                  c.vision_feature_layer = -1;
+                }},
+        Variant{"everything", kAllButTower | LLV_UNIT_VISION, 0, 1, keep},
+        Variant{"lora_nf4", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, 5, 0,
+                [](llv_model_config& c) { c.linear_storage = LLV_STORE_NF4; }},
+        Variant{"lora_fp4_double_and_bfloat16", LLV_UNIT_LORA, 5, 0,
+                [](llv_model_config& c) {
+                  c.storage = LLV_STORE_BFLOAT16;
+                  c.linear_storage = LLV_STORE_FP4_DOUBLE;
+                }},
+        Variant{"head_int8", LLV_UNIT_HEAD, 0, 0,
+                [](llv_model_config& c) { c.linear_storage = LLV_STORE_INT8; }},
+        Variant{"full_bfloat16", kAllButTower, 0, 1,
+                [](llv_model_config& c) { c.storage = LLV_STORE_BFLOAT16; }},
+        Variant{"newline_alone", LLV_UNIT_NEWLINE, 0, 0,
+                [](llv_model_config& c) { c.image_newline = 1; }},
+        Variant{"large_images", LLV_UNIT_PROJECTOR, 0, 0,
+                [](llv_model_config& c) {
+                  c.image_size = 112;  // Several chunks of the tower.
+                  c.vision_keep_class_token = 1;
+                }}),
     [](const auto& parameter) { return parameter.param.name; });
 
 // The same bits, adapters' dropout included, in less memory.
@@ -166,7 +173,7 @@ TEST(Recompute, GivesTheSameGradientsInLessMemory) {
     const Engine engine = make_engine();
     const Model model = make_model(engine, config);
     fill_lively(model);
-    attach_everywhere(model, config, 3);
+    attach_everywhere(model, config, 3, false);
     ok(llv_model_trainable_set(model.get(), kAllButTower | LLV_UNIT_LORA));
     const Trainer trainer = make_trainer(model, recompute);
     accumulate(trainer, batch, 1.0);
@@ -266,7 +273,7 @@ TEST(Plan, RefusesWhatCannotBe) {
   bad.threads = 0;
   expect_failure(bad, "threads is 0: must be 1 to 4096");
   bad.size = 3;
-  expect_failure(bad, "workload.size is 3, not 56: call its _init function first");
+  expect_failure(bad, "workload.size is 3, not 64: call its _init function first");
   llv_trainer_options options;
   ok(llv_trainer_options_init(&options));
   options.recompute_layers = -1;

@@ -19,6 +19,7 @@ struct ZeroRun {
   bool newline = false;
   int32_t storage = LLV_STORE_FLOAT32;
   int32_t linear_storage = LLV_STORE_FLOAT32;
+  bool dora = false;
 };
 
 inline void PrintTo(const ZeroRun& run, std::ostream* out) {
@@ -46,6 +47,7 @@ inline Model run_model(const Engine& engine, const ZeroRun& run) {
       llv_lora lora;
       ok(llv_lora_init(&lora));
       lora.dropout = 0.1;
+      lora.decomposed = run.dora ? 1 : 0;
       ok(llv_model_lora_attach(model.get(), &lora, name));
     }
   }

@@ -74,6 +74,7 @@ struct Stage {
   bool wide;
   int32_t storage = LLV_STORE_FLOAT32;
   int32_t linear_storage = LLV_STORE_FLOAT32;
+  bool decomposed = false;
 };
 
 void PrintTo(const Stage& stage, std::ostream* out) {
@@ -105,6 +106,7 @@ TEST_P(Allocation, TheTenthStepAllocatesNothing) {
       llv_lora lora;
       ok(llv_lora_init(&lora));
       lora.dropout = 0.1;
+      lora.decomposed = stage.decomposed ? 1 : 0;
       ok(llv_model_lora_attach(model.get(), &lora, name));
     }
   }
@@ -176,6 +178,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Stage{"pretrain_wide", LLV_UNIT_PROJECTOR, false, 2, true},
                     Stage{"lora", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, true, 2, false},
                     Stage{"lora_wide", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, true, 1, true},
+                    Stage{"dora", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, true, 2, false,
+                          LLV_STORE_FLOAT32, LLV_STORE_FLOAT32, true},
+                    Stage{"dora_wide", LLV_UNIT_PROJECTOR | LLV_UNIT_LORA, true, 1, true,
+                          LLV_STORE_FLOAT32, LLV_STORE_FLOAT32, true},
                     Stage{"full", kAllButTower, false, 1, false},
                     Stage{"full_wide", kAllButTower, false, 1, true},
                     Stage{"full_bfloat16", kAllButTower, false, 1, false, LLV_STORE_BFLOAT16},

@@ -141,7 +141,8 @@ std::vector<ZeroRun> all_runs() {
                         .world = world,
                         .accumulation = accumulation,
                         .units = LLV_UNIT_PROJECTOR | LLV_UNIT_LORA,
-                        .lora = true});
+                        .lora = true,
+                        .dora = accumulation == 3});
         runs.push_back({.stage = stage,
                         .world = world,
                         .accumulation = accumulation,
