@@ -25,7 +25,8 @@ usage: ./build.sh VERB [ARGUMENTS]
   bench scaling      a step's cost against tokens, layers, width, batch, threads; draws charts: [--out FOLDER]
   bench load         loading a checkpoint beside one memcpy of the same bytes: [--model FOLDER]
   bench images       JPEG to pixels on one core, beside Pillow where $LLAVASHARP_PEER has it
-  distributed        train with several processes under mpirun: every stage with 2, 3 and 4, and the faults
+  distributed [TRIAL ARGS]   jobs of real processes, into docs/distributed.md: matrix (every stage against one process), faults;
+                     [--out FILE] [--updates N]
   soak [KILLS STEPS] kill runs with SIGKILL at random moments, resume them, compare bytes (default 20 kills, 200 steps)
   parity DIR...      compare the engine with recorded reference cases
   peer SCRIPT ARGS   run tests/peer/SCRIPT.py with $LLAVASHARP_PEER (default python3)
@@ -269,9 +270,15 @@ verb_test() {
   ((failed == 0 && passed > 0))
 }
 
-# The kill tests of the suite, as long as asked for.
-verb_distributed() { LLAVASHARP_DISTRIBUTED=all verb_test LaunchTests; }
+# The suite's LaunchTests, whole: half an hour on two cores.
+verb_distributed() {
+  verb_native release
+  say "managed"
+  dotnet build tests/trials -c Release -v q -nodeReuse:false >&2
+  exec dotnet run --project tests/trials -c Release --no-build -- "$@"
+}
 
+# The kill tests of the suite, as long as asked for.
 verb_soak() {
   LLAVASHARP_KILLS=${1:-20} LLAVASHARP_KILL_STEPS=${2:-200} verb_test KillTests
 }

@@ -12,7 +12,7 @@ public sealed unsafe class Communicator : IDisposable
     /// <param name="options">How they meet.</param>
     /// <exception cref="EngineException">
     /// <see cref="EngineStatus.Unsupported"/>: the kind's library is not there. <see cref="EngineStatus.Comm"/>: a rank did
-    /// not come within the timeout.
+    /// not come within the timeout. <see cref="EngineStatus.Invalid"/>: the journal cannot be written.
     /// </exception>
     public Communicator(CommunicatorOptions options)
     {
@@ -22,15 +22,18 @@ public sealed unsafe class Communicator : IDisposable
         native.World = options.World;
         native.TimeoutMs = (int)Math.Clamp(options.Timeout.TotalMilliseconds, 0, int.MaxValue);
         byte* address = Utf8StringMarshaller.ConvertToUnmanaged(options.Address);
+        byte* journal = Utf8StringMarshaller.ConvertToUnmanaged(options.Journal);
         try
         {
             native.Address = address;
+            native.Journal = journal;
             Native.CommunicatorCreate(in native, out CommunicatorHandle handle).ThrowIfFailed();
             Handle = handle;
         }
         finally
         {
             Utf8StringMarshaller.Free(address);
+            Utf8StringMarshaller.Free(journal);
         }
         Native.CommunicatorInfoGet(Handle, out Native.CommunicatorInfo info).ThrowIfFailed();
         Rank = info.Rank;

@@ -290,7 +290,7 @@ public enum FaultKind
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "69ea3de6aee7aa862cc06d98ec2782bae3f72933f0bf1940ceea2b763a601b92";
+    public const string HeaderHash = "c438bb7bbd48b33ef7c1183520ea30210eab734d5b9244767a13c1f50caf22e9";
 
     public const int AbiVersion = 1;
 
@@ -452,13 +452,14 @@ internal static unsafe partial class Native
         ("Lora", "RankStabilized", 36),
         ("Lora", "Decomposed", 40),
         ("Lora", "Reserved", 44),
-        ("CommunicatorOptions", "", 32),
+        ("CommunicatorOptions", "", 40),
         ("CommunicatorOptions", "Size", 0),
         ("CommunicatorOptions", "Kind", 8),
         ("CommunicatorOptions", "Rank", 12),
         ("CommunicatorOptions", "World", 16),
         ("CommunicatorOptions", "TimeoutMs", 20),
         ("CommunicatorOptions", "Address", 24),
+        ("CommunicatorOptions", "Journal", 32),
         ("CommunicatorInfo", "", 16),
         ("CommunicatorInfo", "Kind", 0),
         ("CommunicatorInfo", "Rank", 4),
@@ -831,6 +832,10 @@ internal static unsafe partial class Native
         /// <summary>LOCAL: a name. GLOO: host:port of rank 0. NCCL, HCCL: how the processes meet: "" by MPI,
         /// host:port by Gloo. MPI: not read. Default "".</summary>
         public byte* Address;
+
+        /// <summary>A file that says which transfer this rank came to last, and still does when the rank is gone:
+        /// their count, a tab, words. Default "".</summary>
+        public byte* Journal;
     }
 
     /// <summary>Which rank this is.</summary>
@@ -1273,8 +1278,9 @@ internal static unsafe partial class Native
     public static partial EngineStatus CommunicatorOptionsInit(out CommunicatorOptions outOptions);
 
     /// <summary>Meets the other ranks: returns once all have come. LLV_UNSUPPORTED: this build or machine does
-    /// not have the kind. LLV_COMM: a rank did not come. One thread at a time uses a communicator, and no thread
-    /// while a trainer's call that uses it runs; a trainer keeps it alive. Any thread.</summary>
+    /// not have the kind. LLV_COMM: a rank did not come. LLV_INVALID: the journal cannot be written. One thread
+    /// at a time uses a communicator, and no thread while a trainer's call that uses it runs; a trainer keeps it
+    /// alive. Any thread.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_communicator_create")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus CommunicatorCreate(

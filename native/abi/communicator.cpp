@@ -30,7 +30,8 @@ llv_status llv_communicator_options_init(llv_communicator_options* out_options) 
                     .rank = defaults.rank,
                     .world = defaults.world,
                     .timeout_ms = static_cast<int32_t>(defaults.timeout.count()),
-                    .address = ""};
+                    .address = "",
+                    .journal = ""};
   });
 }
 
@@ -39,6 +40,7 @@ llv_status llv_communicator_create(const llv_communicator_options* options,
   return abi::guard([&] {
     abi::require_options(options, "options");
     abi::require(options->address, "options.address");
+    abi::require(options->journal, "options.journal");
     abi::require(out_communicator, "out_communicator");
     auto object = std::make_shared<abi::CommunicatorObject>();
     object->kind = options->kind;
@@ -48,6 +50,9 @@ llv_status llv_communicator_create(const llv_communicator_options* options,
                                   .world = options->world,
                                   .timeout = std::chrono::milliseconds(options->timeout_ms),
                                   .address = options->address});
+    if (*options->journal != '\0') {
+      object->communicator->keep_journal(options->journal);
+    }
     object->communicator->host_all_gather({.step = 0, .op = "meeting", .unit = ""}, {}, {});
     *out_communicator = new llv_communicator{.object = std::move(object)};
   });

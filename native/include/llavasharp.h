@@ -372,6 +372,8 @@ typedef struct llv_communicator_options {
   int32_t timeout_ms;  /**< How long a rank waits for another. Default 300000. */
   const char* address; /**< LOCAL: a name. GLOO: host:port of rank 0. NCCL, HCCL: how the processes
                         * meet: "" by MPI, host:port by Gloo. MPI: not read. Default "". */
+  const char* journal; /**< A file that says which transfer this rank came to last, and still
+                        * does when the rank is gone: their count, a tab, words. Default "". */
 } llv_communicator_options;
 
 /** Which rank this is. */
@@ -386,8 +388,9 @@ typedef struct llv_communicator_info {
 LLV_API llv_status llv_communicator_options_init(llv_communicator_options* out_options);
 
 /** Meets the other ranks: returns once all have come. LLV_UNSUPPORTED: this build or machine does
- * not have the kind. LLV_COMM: a rank did not come. One thread at a time uses a communicator, and
- * no thread while a trainer's call that uses it runs; a trainer keeps it alive. @thread any */
+ * not have the kind. LLV_COMM: a rank did not come. LLV_INVALID: the journal cannot be written. One
+ * thread at a time uses a communicator, and no thread while a trainer's call that uses it runs; a
+ * trainer keeps it alive. @thread any */
 LLV_API llv_status llv_communicator_create(const llv_communicator_options* options,
                                            llv_communicator** out_communicator);
 

@@ -64,12 +64,31 @@ void Communicator::transfer(const Label& label, std::span<const Outgoing> send,
       bytes = std::max({bytes, send[peer].size(), receive[peer].size()});
     }
   }
+  const Header header(sequence_, label, static_cast<int64_t>(bytes));
+  if (journal_.is_open()) {
+    note(header);
+  }
   try {
-    move(Header(sequence_, label, static_cast<int64_t>(bytes)), send, receive);
+    move(header, send, receive);
   } catch (const core::Error& error) {
     failure_ = error.what();
     throw;
   }
+}
+
+void Communicator::keep_journal(const std::string& path) {
+  journal_.open(path, std::ios::binary | std::ios::trunc);
+  if (!journal_) {
+    fail(LLV_INVALID, "the journal '%s' cannot be written", path.c_str());
+  }
+}
+
+// As long each time, so that nothing is left of a longer line.
+void Communicator::note(const Header& label) {
+  std::array<char, 192> line{};
+  std::snprintf(line.data(), line.size(), "%lld\t%-160.160s\n",
+                static_cast<long long>(label.sequence), label.text().c_str());
+  journal_.seekp(0) << line.data() << std::flush;
 }
 
 void Communicator::all_gather(const Label& label, Outgoing mine, Incoming all) {

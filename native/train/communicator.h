@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 #include <memory>
 #include <span>
 #include <string>
@@ -79,6 +80,9 @@ class Communicator {
   // Whether transfers are of the device's own memory.
   [[nodiscard]] virtual bool device_memory() const { return false; }
 
+  // From here on the file says which transfer this rank came to last: it outlives the process.
+  void keep_journal(const std::string& path);
+
   // Transfers under way and to come fail with the reason: here, and on ranks that can be told
   // without ending this process. Any thread.
   virtual void abandon(const std::string& reason) noexcept = 0;
@@ -95,11 +99,14 @@ class Communicator {
   void check_peer(const Header& mine, int32_t peer, const Header& theirs, int64_t expected) const;
 
  private:
+  void note(const Header& label);
+
   int32_t rank_;
   int32_t world_;
   std::chrono::milliseconds timeout_;
   int64_t sequence_ = 0;
   std::string failure_;
+  std::ofstream journal_;
   std::vector<Outgoing> gather_send_;
   std::vector<Incoming> gather_receive_;
 };

@@ -1,5 +1,6 @@
 using LlavaSharp.Tests.Checkpoints;
 using LlavaSharp.Tests.Training;
+using LlavaSharp.Trials;
 
 namespace LlavaSharp.Distributed.Tests;
 

@@ -105,7 +105,7 @@ _Static_assert(offsetof(llv_lora, rank_stabilized) == 36, "llv_lora.rank_stabili
 _Static_assert(offsetof(llv_lora, decomposed) == 40, "llv_lora.decomposed");
 _Static_assert(offsetof(llv_lora, reserved) == 44, "llv_lora.reserved");
 
-_Static_assert(sizeof(llv_communicator_options) == 32, "llv_communicator_options");
+_Static_assert(sizeof(llv_communicator_options) == 40, "llv_communicator_options");
 _Static_assert(offsetof(llv_communicator_options, size) == 0, "llv_communicator_options.size");
 _Static_assert(offsetof(llv_communicator_options, kind) == 8, "llv_communicator_options.kind");
 _Static_assert(offsetof(llv_communicator_options, rank) == 12, "llv_communicator_options.rank");
@@ -114,6 +114,8 @@ _Static_assert(offsetof(llv_communicator_options, timeout_ms) == 20,
                "llv_communicator_options.timeout_ms");
 _Static_assert(offsetof(llv_communicator_options, address) == 24,
                "llv_communicator_options.address");
+_Static_assert(offsetof(llv_communicator_options, journal) == 32,
+               "llv_communicator_options.journal");
 
 _Static_assert(sizeof(llv_communicator_info) == 16, "llv_communicator_info");
 _Static_assert(offsetof(llv_communicator_info, kind) == 0, "llv_communicator_info.kind");

@@ -89,7 +89,7 @@ internal static class LaunchCommand
 
     private static int Start(Shell shell, int processes, string[] verb, bool again)
     {
-        var start = new ProcessStartInfo("mpirun");
+        var start = new ProcessStartInfo("mpirun") { RedirectStandardError = true };
         string[] own = Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet"
             ? [Environment.ProcessPath!, Environment.GetCommandLineArgs()[0]]
             : [Environment.ProcessPath!];
@@ -111,14 +111,11 @@ internal static class LaunchCommand
             start.Environment.Remove(Zero.FaultSwitch.Variable);
         }
 
+        var journal = Directory.CreateTempSubdirectory("llavasharp-job-").FullName;
+        start.Environment[Zero.JobJournal.Variable] = journal;
         try
         {
-            using var job = Process.Start(start)!;
-
-            // mpirun hands a termination on to its processes, which write a checkpoint and leave.
-            using var stop = shell.Cancellation.Register(() => Terminate(job.Id));
-            job.WaitForExit();
-            return job.ExitCode;
+            return Follow(shell, start, journal);
         }
         catch (Win32Exception e)
         {
@@ -126,6 +123,40 @@ internal static class LaunchCommand
                 "launch needs mpirun: install Open MPI (on Debian: apt-get install openmpi-bin), or start the processes yourself with "
                 + "RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT", e);
         }
+        finally
+        {
+            Directory.Delete(journal, recursive: true);
+        }
+    }
+
+    private static int Follow(Shell shell, ProcessStartInfo start, string journal)
+    {
+        var output = new MpirunOutput(shell.Error);
+        using var job = new Process { StartInfo = start };
+        job.ErrorDataReceived += (_, line) =>
+        {
+            if (line.Data is { } text)
+            {
+                output.Take(text);
+            }
+        };
+        job.Start();
+        job.BeginErrorReadLine();
+
+        // mpirun hands a termination on to its processes, which write a checkpoint and leave.
+        using var stop = shell.Cancellation.Register(() => Terminate(job.Id));
+        job.WaitForExit();
+        output.End();
+        if (output.Lost is not var (rank, signal) || output.Explained || shell.Cancellation.IsCancellationRequested)
+        {
+            return job.ExitCode;
+        }
+
+        // mpirun ends the others at once, before they know what they wait for.
+        shell.Error.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"error: rank {rank} was lost ({signal}): {Zero.JobJournal.Last(journal) ?? "before the first exchange"}"));
+        return ExitCode.RankLost;
     }
 
     private static void Terminate(int id)

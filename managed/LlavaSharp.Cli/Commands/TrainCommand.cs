@@ -64,6 +64,7 @@ internal static class TrainCommand
     private static int Run(Shell shell, IReadOnlyList<string> arguments)
     {
         var place = RankDiscovery.Find(shell.Variable);
+        place = place with { Journal = JobJournal.PathOf(shell.Variable(JobJournal.Variable), place.Rank) };
         if (place.IsFirst)
         {
             return Run(shell, shell.Error, place, arguments);

@@ -13,6 +13,9 @@ public sealed record RankPlace(int Rank, int World, int LocalRank, CommunicatorK
     /// <summary>Where rank 0 listens, host:port, for Gloo; for threads of one process, the name they share. "" otherwise.</summary>
     public string Address { get; init; } = "";
 
+    /// <summary>The file in which this process says how far it has come, see <see cref="JobJournal"/>; "" for none.</summary>
+    public string Journal { get; init; } = "";
+
     /// <summary>One process.</summary>
     public static RankPlace Single { get; } = new(0, 1, 0, null, "no launcher");
 

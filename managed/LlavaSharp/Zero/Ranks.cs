@@ -56,6 +56,7 @@ public sealed class Ranks : IDisposable
             World = place.World,
             Timeout = timeout,
             Address = place.Address,
+            Journal = place.Journal,
         };
         try
         {

@@ -23,11 +23,6 @@ public static class ZeroTrainer
             return new(model, options);
         }
 
-        if (model.Parameters.Any(p => p.Trainable && p.Kind == UnitKinds.Vision))
-        {
-            throw new UserErrorException("--unfreeze_mm_vision_tower: the tower trains in one process only in this build; leave the flag out");
-        }
-
         var plan = ZeroPlan.Build(ZeroUnit.Of(model.Parameters), division with { World = ranks.World });
         var table = string.Concat(model.Parameters.Select(p => $"{p.Name} [{string.Join(',', p.Shape)}] {p.Trainable}\n"));
         ranks.Agree([("the model", $"{model.Config}\n{table}"), .. parts, ("the plan", $"{plan.Hash()} {zero}")]);

@@ -35,6 +35,9 @@ public sealed class RankTrainTests : IDisposable
     [InlineData("dora", 3, 2, 1)]
     [InlineData("projector", 3, 4, 1)]
     [InlineData("projector", 1, 2, 3)]
+    [InlineData("tower", 3, 4, 3)]
+    [InlineData("tower", 2, 2, 1)]
+    [InlineData("tower", 0, 3, 2)]
     public void Trains_as_one_process_does(string what, int stage, int world, int accumulation)
     {
         var (one, many) = (_tiny["one"], _tiny["many"]);
@@ -164,6 +167,7 @@ public sealed class RankTrainTests : IDisposable
         .. what == "projector" ? _tiny.Stage1(output) : _tiny.Stage2(output),
         .. what == "dora" ? (string[])["--use_dora", "True"] : [],
         .. what is "lora" or "dora" ? (string[])["--lora_enable", "True", "--lora_r", "4", "--lora_alpha", "8", "--lora_dropout", "0"] : [],
+        .. what == "tower" ? (string[])["--unfreeze_mm_vision_tower", "True", "--mm_vision_tower_lr", "5e-4"] : [],
         "--data_path", what == "projector" ? _captions : _data, "--group_by_modality_length", "False", "--max_steps", "4",
         "--gradient_accumulation_steps", Text(accumulation), "--per_device_train_batch_size", Text(12 / (world * accumulation)),
         "--loss_normalization", world * accumulation == 12 ? "micro_batch" : "tokens", "--zero", Text(stage), "--threads", "1", "--learning_rate", "1e-3", .. more,

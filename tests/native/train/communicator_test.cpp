@@ -1,5 +1,9 @@
 // Ranks that are threads: what they send arrives, and who is missing or differs is named.
+#include <unistd.h>
+
 #include <chrono>
+#include <cstdio>
+#include <fstream>
 #include <mutex>
 
 #include "support/ranks.h"
@@ -145,6 +149,43 @@ TEST(CommunicatorOptions, AreChecked) {
   expect_refused(options, LLV_STATE, "rank 0 of the group 'nobody else' is taken");
   options.world = 3;
   expect_refused(options, LLV_STATE, "the group 'nobody else' is of 1 ranks, not 3");
+}
+
+// Shorter words leave nothing of longer ones, and the file outlives the rank.
+TEST(CommunicatorJournal, SaysWhatARankCameToLast) {
+  const std::string path = testing::TempDir() + "llavasharp-journal-" + std::to_string(getpid());
+  const auto file = [&](int32_t rank) { return path + "-" + std::to_string(rank); };
+  run_ranks(2, [&](const Communicator& /*unused*/, int32_t rank) {
+    llv_communicator_options options;
+    ok(llv_communicator_options_init(&options));
+    options.rank = rank;
+    options.world = 2;
+    options.address = "journal";
+    const std::string own = file(rank);
+    options.journal = own.c_str();
+    llv_communicator* made = nullptr;
+    ok(llv_communicator_create(&options, &made));
+    const Communicator communicator(made);
+    EXPECT_EQ(gather_failure(communicator, 100'000, "longer words"), "");
+    EXPECT_EQ(gather_failure(communicator, 3, "late"), "");
+  });
+  for (int32_t rank = 0; rank < 2; ++rank) {
+    std::ifstream in(file(rank));
+    std::string line;
+    std::getline(in, line);
+    EXPECT_EQ(line.substr(0, line.find_last_not_of(' ') + 1), "3\tstep 1, gather of late, 3 bytes");
+    static_cast<void>(std::remove(file(rank).c_str()));
+  }
+}
+
+TEST(CommunicatorJournal, ThatCannotBeWrittenIsRefused) {
+  llv_communicator_options options;
+  ok(llv_communicator_options_init(&options));
+  options.rank = 0;
+  options.world = 1;
+  options.address = "no journal";
+  options.journal = "/nowhere/at/all";
+  expect_refused(options, LLV_INVALID, "the journal '/nowhere/at/all' cannot be written");
 }
 
 TEST(CommunicatorGather, ChecksTheRoom) {

@@ -2,20 +2,26 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 
-namespace LlavaSharp.Distributed.Tests;
+namespace LlavaSharp.Trials;
 
-/// <summary>Runs the program as its users do, in a process of its own, and waits for it.</summary>
+/// <summary>Runs the program as its users do, in processes of its own, and looks at what it leaves.</summary>
 internal static class Job
 {
     private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "LlavaSharp.Cli");
 
+    // How long a job may take.
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
+
     /// <summary>Runs a command line; environment variables as NAME=VALUE.</summary>
-    public static async Task<(int Code, string Error, double Seconds)> Run(string[] arguments, params string[] variables)
+    public static Task<Outcome> Run(string[] arguments, params string[] variables) => Run(Program, arguments, variables);
+
+    /// <summary>Runs another program.</summary>
+    public static async Task<Outcome> Run(string program, string[] arguments, string[] variables)
     {
-        using var process = Start(arguments, variables);
+        using var process = Start(program, arguments, variables);
         var (clock, error) = (Stopwatch.StartNew(), process.StandardError.ReadToEndAsync());
-        await process.StandardOutput.ReadToEndAsync();
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        var output = process.StandardOutput.ReadToEndAsync();
+        using var limit = new CancellationTokenSource(Patience);
         try
         {
             await process.WaitForExitAsync(limit.Token);
@@ -23,27 +29,23 @@ internal static class Job
         catch (OperationCanceledException)
         {
             process.Kill(entireProcessTree: true);
-            Assert.Fail($"still running after a minute: {await error}");
+            throw new TrialException($"still running after {Patience}: {string.Join(' ', arguments)}\n{await error}");
         }
 
-        return (process.ExitCode, await error, clock.Elapsed.TotalSeconds);
+        return new(process.ExitCode, await error, await output, clock.Elapsed.TotalSeconds);
     }
 
-    public static Process Start(string[] arguments, params string[] variables)
-    {
-        var start = new ProcessStartInfo(Program, arguments) { RedirectStandardError = true, RedirectStandardOutput = true };
-        foreach (var pair in variables.Select(v => v.Split('=', 2)))
-        {
-            start.Environment[pair[0]] = pair[1];
-        }
+    /// <summary>Starts the program.</summary>
+    public static Process Start(string[] arguments, params string[] variables) => Start(Program, arguments, variables);
 
-        return Process.Start(start)!;
-    }
-
+    /// <summary>Runs what must succeed.</summary>
     public static async Task Succeed(string[] arguments, params string[] variables)
     {
-        var (code, error, _) = await Run(arguments, variables);
-        Assert.True(code == 0, error);
+        var outcome = await Run(arguments, variables);
+        if (outcome.Code != 0)
+        {
+            throw new TrialException($"exit code {outcome.Code}: {string.Join(' ', arguments)}\n{outcome.Error}");
+        }
     }
 
     /// <summary>Processes that still train into a folder.</summary>
@@ -70,16 +72,29 @@ internal static class Job
         return [.. peaks.Values];
     }
 
+    /// <summary>A number of every update, from log.jsonl.</summary>
+    public static double[] Logged(string folder, string name) =>
+    [
+        .. File.ReadLines(Path.Combine(folder, "log.jsonl")).Select(l => JsonDocument.Parse(l).RootElement.GetProperty(name))
+            .Select(v => v.ValueKind == JsonValueKind.Null ? double.NaN : v.GetDouble()),
+    ];
+
+    private static Process Start(string program, string[] arguments, string[] variables)
+    {
+        var start = new ProcessStartInfo(program, arguments) { RedirectStandardError = true, RedirectStandardOutput = true };
+        foreach (var pair in variables.Select(v => v.Split('=', 2)))
+        {
+            start.Environment[pair[0]] = pair[1];
+        }
+
+        return Process.Start(start)!;
+    }
+
     private static bool IsRank(string process) => Read(process, "environ").Contains("OMPI_COMM_WORLD_RANK=", StringComparison.Ordinal);
 
     private static IEnumerable<string> Processes(string folder) => Directory.GetDirectories("/proc")
         .Where(p => int.TryParse(Path.GetFileName(p), CultureInfo.InvariantCulture, out _))
         .Where(p => Read(p, "cmdline").Contains(folder, StringComparison.Ordinal));
-
-    public static double[] Losses(string folder) =>
-    [
-        .. File.ReadLines(Path.Combine(folder, "log.jsonl")).Select(l => JsonDocument.Parse(l).RootElement.GetProperty("loss").GetDouble()),
-    ];
 
     private static string Read(string process, string file)
     {
