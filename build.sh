@@ -24,6 +24,8 @@ usage: ./build.sh VERB [ARGUMENTS]
   bench peers        a training step beside TorchSharp's and Hugging Face's: [--runs N] [--steps N] [--stage S] [--size tiny|small]
   bench scaling      a step's cost against tokens, layers, width, batch, threads; draws charts: [--out FOLDER]
   bench load         loading a checkpoint beside one memcpy of the same bytes: [--model FOLDER]
+  bench zero         memory of a rank at 1, 2 and 4 processes, beside the simulation's: [--out FOLDER]
+  bench overlap      what fetching ahead hides where exchanges are slow, beside the simulation's: [--out FOLDER]
   bench images       JPEG to pixels on one core, beside Pillow where $LLAVASHARP_PEER has it
   distributed [TRIAL ARGS]   jobs of real processes, into docs/distributed.md: matrix (every stage against one process), faults;
                      [--out FILE] [--updates N]
@@ -156,7 +158,7 @@ bench_peers() {
 verb_bench() {
   case ${1:-} in
     images | peers) "bench_$1" "${@:2}" ;;
-    load | scaling) build_cli && run_cli bench "$@" ;;
+    load | scaling | zero | overlap) build_cli && run_cli bench "$@" ;;
   esac
   verb_native release
   local binaries=() binary name

@@ -41,7 +41,9 @@ public sealed class Engine : IDisposable
             memory.Parameters,
             memory.Gradients,
             memory.Optimizer,
+            memory.Transient,
             memory.Workspace,
+            memory.Mapped,
             memory.Peak,
             memory.Resident,
             memory.ResidentPeak);

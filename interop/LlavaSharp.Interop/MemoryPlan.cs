@@ -4,11 +4,12 @@ namespace LlavaSharp.Interop;
 /// <param name="Parameters">As <see cref="MemoryStatistics"/> counts them, exactly.</param>
 /// <param name="Gradients">As <see cref="MemoryStatistics"/> counts them, exactly.</param>
 /// <param name="Optimizer">As <see cref="MemoryStatistics"/> counts it, exactly.</param>
+/// <param name="Transient">As <see cref="MemoryStatistics"/> counts it after a first step, exactly.</param>
 /// <param name="Workspace">Activations, as <see cref="MemoryStatistics"/> counts them after a first step, exactly.</param>
 /// <param name="Scratch">The most that threads keep for products and attention.</param>
 /// <param name="Total">The sum: what a step adds to a process that has only started.</param>
 public readonly record struct MemoryPlan(
-    long Parameters, long Gradients, long Optimizer, long Workspace, long Scratch, long Total)
+    long Parameters, long Gradients, long Optimizer, long Transient, long Workspace, long Scratch, long Total)
 {
     /// <summary>Plans a step on the CPU.</summary>
     /// <param name="config">The model's shape.</param>
@@ -16,19 +17,33 @@ public readonly record struct MemoryPlan(
     /// <exception cref="EngineException">A value is out of range; the message names it.</exception>
     public static MemoryPlan Compute(ModelConfig config, Workload workload)
     {
-        Native.WorkloadInit(out Native.Workload native).ThrowIfFailed();
-        native.Tokens = workload.Tokens;
-        native.Samples = workload.Samples;
-        native.Supervised = workload.Supervised;
-        native.Images = workload.Images;
-        native.Units = (int)workload.Units;
-        native.LoraRank = workload.LoraRank;
-        native.LoraDecomposed = workload.LoraDecomposed ? 1 : 0;
-        native.RecomputeLayers = workload.RecomputeLayers;
-        native.Threads = workload.Threads;
         Native.ModelConfig shape = config.ToNative();
+        Native.Workload native = workload.ToNative();
         Native.PlanGet(in shape, in native, out Native.Plan plan).ThrowIfFailed();
-        return new MemoryPlan(
-            plan.Parameters, plan.Gradients, plan.Optimizer, plan.Workspace, plan.Scratch, plan.Total);
+        return Of(plan);
     }
+
+    /// <summary>Plans a step of rank 0 of sharded training, of which no rank holds more.</summary>
+    /// <param name="config">The model's shape.</param>
+    /// <param name="workload">The step's sizes; all of a micro-batch runs at once.</param>
+    /// <param name="zero">How training is sharded.</param>
+    /// <param name="world">Ranks.</param>
+    /// <param name="plan">What each does.</param>
+    /// <exception cref="EngineException">A value is out of range; the message names it.</exception>
+    public static unsafe MemoryPlan Compute(
+        ModelConfig config, Workload workload, ShardingOptions zero, int world, ReadOnlySpan<ShardingStep> plan)
+    {
+        Native.ModelConfig shape = config.ToNative();
+        Native.Workload native = workload.ToNative();
+        Native.ZeroOptions sharding = zero.ToNative();
+        Native.ZeroStep[] steps = ShardingStep.ToNative(plan);
+        fixed (Native.ZeroStep* pointer = steps)
+        {
+            Native.PlanShardedGet(in shape, in native, in sharding, world, pointer, steps.Length, out Native.Plan result).ThrowIfFailed();
+            return Of(result);
+        }
+    }
+
+    private static MemoryPlan Of(in Native.Plan plan) => new(
+        plan.Parameters, plan.Gradients, plan.Optimizer, plan.Transient, plan.Workspace, plan.Scratch, plan.Total);
 }

@@ -290,7 +290,7 @@ public enum FaultKind
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "c438bb7bbd48b33ef7c1183520ea30210eab734d5b9244767a13c1f50caf22e9";
+    public const string HeaderHash = "a2a82556989b7899751945d36dc672660009eb3db22a0a53af4d58930953f622";
 
     public const int AbiVersion = 1;
 
@@ -352,6 +352,7 @@ internal static unsafe partial class Native
         "llv_trainer_step_count_set",
         "llv_zero_options_init",
         "llv_trainer_create_sharded",
+        "llv_plan_sharded_get",
         "llv_trainer_shard_get",
         "llv_trainer_shard_read",
         "llv_trainer_shard_write",
@@ -383,14 +384,16 @@ internal static unsafe partial class Native
         ("EngineOptions", "Index", 12),
         ("EngineOptions", "Threads", 16),
         ("EngineOptions", "Reserved", 20),
-        ("Memory", "", 56),
+        ("Memory", "", 72),
         ("Memory", "Parameters", 0),
         ("Memory", "Gradients", 8),
         ("Memory", "Optimizer", 16),
-        ("Memory", "Workspace", 24),
-        ("Memory", "Peak", 32),
-        ("Memory", "Resident", 40),
-        ("Memory", "ResidentPeak", 48),
+        ("Memory", "Transient", 24),
+        ("Memory", "Workspace", 32),
+        ("Memory", "Mapped", 40),
+        ("Memory", "Peak", 48),
+        ("Memory", "Resident", 56),
+        ("Memory", "ResidentPeak", 64),
         ("ModelConfig", "", 120),
         ("ModelConfig", "Size", 0),
         ("ModelConfig", "VisionHidden", 8),
@@ -465,13 +468,16 @@ internal static unsafe partial class Native
         ("CommunicatorInfo", "Rank", 4),
         ("CommunicatorInfo", "World", 8),
         ("CommunicatorInfo", "TimeoutMs", 12),
-        ("TrainerOptions", "", 40),
+        ("TrainerOptions", "", 56),
         ("TrainerOptions", "Size", 0),
         ("TrainerOptions", "Beta1", 8),
         ("TrainerOptions", "Beta2", 16),
         ("TrainerOptions", "Eps", 24),
         ("TrainerOptions", "RecomputeLayers", 32),
         ("TrainerOptions", "TokensAtOnce", 36),
+        ("TrainerOptions", "OffloadFolder", 40),
+        ("TrainerOptions", "OffloadOptimizer", 48),
+        ("TrainerOptions", "OffloadWeights", 52),
         ("Workload", "", 64),
         ("Workload", "Size", 0),
         ("Workload", "Tokens", 8),
@@ -484,13 +490,14 @@ internal static unsafe partial class Native
         ("Workload", "RecomputeLayers", 52),
         ("Workload", "Threads", 56),
         ("Workload", "Reserved", 60),
-        ("Plan", "", 48),
+        ("Plan", "", 56),
         ("Plan", "Parameters", 0),
         ("Plan", "Gradients", 8),
         ("Plan", "Optimizer", 16),
-        ("Plan", "Workspace", 24),
-        ("Plan", "Scratch", 32),
-        ("Plan", "Total", 40),
+        ("Plan", "Transient", 24),
+        ("Plan", "Workspace", 32),
+        ("Plan", "Scratch", 40),
+        ("Plan", "Total", 48),
         ("Group", "", 16),
         ("Group", "LearningRate", 0),
         ("Group", "WeightDecay", 8),
@@ -501,7 +508,7 @@ internal static unsafe partial class Native
         ("ZeroStep", "Phase", 0),
         ("ZeroStep", "Op", 4),
         ("ZeroStep", "Unit", 8),
-        ("ZeroStep", "Reserved", 12),
+        ("ZeroStep", "Joined", 12),
         ("ZeroOptions", "", 48),
         ("ZeroOptions", "Size", 0),
         ("ZeroOptions", "Stage", 8),
@@ -593,19 +600,25 @@ internal static unsafe partial class Native
     [StructLayout(LayoutKind.Sequential)]
     public struct Memory
     {
-        /// <summary>Parameters now held.</summary>
+        /// <summary>Parameters now held: of sharded ones, this rank's part.</summary>
         public long Parameters;
 
-        /// <summary>Gradients now held.</summary>
+        /// <summary>Gradients now held, likewise.</summary>
         public long Gradients;
 
-        /// <summary>Optimizer state now held.</summary>
+        /// <summary>Optimizer state now held, likewise.</summary>
         public long Optimizer;
+
+        /// <summary>Of sharded training: buffers for what is whole for a while.</summary>
+        public long Transient;
 
         /// <summary>Activations and scratch now held.</summary>
         public long Workspace;
 
-        /// <summary>The most that was held at once since creation or the last reset.</summary>
+        /// <summary>Optimizer state and shards in files (offload_folder): not above.</summary>
+        public long Mapped;
+
+        /// <summary>The most that was held at once since creation or the last reset, files aside.</summary>
         public long Peak;
 
         /// <summary>Resident memory of the process now.</summary>
@@ -880,6 +893,16 @@ internal static unsafe partial class Native
         /// less memory. 0 (default): all where a decoder layer, an adapter or the head trains, else 1280. A sharded
         /// trainer runs all.</summary>
         public int TokensAtOnce;
+
+        /// <summary>Where files go that are mapped into memory in its place; nothing of them is left when the process
+        /// ends. Default "".</summary>
+        public byte* OffloadFolder;
+
+        /// <summary>Whether AdamW's moments lie in such files. Default 0.</summary>
+        public int OffloadOptimizer;
+
+        /// <summary>Whether this rank's shards of weights do. Default 0.</summary>
+        public int OffloadWeights;
     }
 
     /// <summary>The samples of a training step that run at once, by their sizes alone.</summary>
@@ -935,6 +958,9 @@ internal static unsafe partial class Native
         public long Optimizer;
 
         /// <summary>As llv_memory's after a first step, exactly.</summary>
+        public long Transient;
+
+        /// <summary>As llv_memory's after a first step, exactly.</summary>
         public long Workspace;
 
         /// <summary>The most that threads keep for products and attention.</summary>
@@ -979,8 +1005,9 @@ internal static unsafe partial class Native
         /// <summary>Index of the unit; 0 for NORM.</summary>
         public int Unit;
 
-        /// <summary>0.</summary>
-        public int Reserved;
+        /// <summary>1: a GATHER, REDUCE or PUBLISH that waits for the phase's next one of its op and shares its
+        /// exchange. Else 0.</summary>
+        public int Joined;
     }
 
     /// <summary>How training is sharded (Rajbhandari et al. 2020).</summary>
@@ -1435,6 +1462,20 @@ internal static unsafe partial class Native
         ZeroStep* steps,
         long stepsCount,
         out TrainerHandle outTrainer);
+
+    /// <summary>llv_plan_get's plan for rank 0 of `world`, of which none holds more: trainer and model as
+    /// llv_trainer_create_sharded leaves them, all of a micro-batch at once. The steps are not checked but for
+    /// their units. Any thread.</summary>
+    [LibraryImport("llavasharp", EntryPoint = "llv_plan_sharded_get")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static partial EngineStatus PlanShardedGet(
+        in ModelConfig config,
+        in Workload workload,
+        in ZeroOptions zero,
+        int world,
+        ZeroStep* steps,
+        long stepsCount,
+        out Plan outPlan);
 
     /// <summary>Which part of a unit this rank holds of a slot (llv_slot). Without sharding: all of it.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_trainer_shard_get")]

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices.Marshalling;
+
 namespace LlavaSharp.Interop;
 
 /// <summary>Gradients and AdamW state of what is trainable in a model. One trainer a model at a time.</summary>
@@ -11,8 +13,17 @@ public sealed unsafe class Trainer : IDisposable
     /// <param name="options">AdamW's options; null is their defaults.</param>
     public Trainer(Model model, TrainerOptions? options = null)
     {
-        Native.TrainerOptions native = (options ?? new TrainerOptions()).ToNative();
-        Native.TrainerCreate(model.Handle, in native, out _handle).ThrowIfFailed();
+        TrainerOptions chosen = options ?? new TrainerOptions();
+        byte* folder = Utf8StringMarshaller.ConvertToUnmanaged(chosen.OffloadFolder);
+        try
+        {
+            Native.TrainerOptions native = chosen.ToNative(folder);
+            Native.TrainerCreate(model.Handle, in native, out _handle).ThrowIfFailed();
+        }
+        finally
+        {
+            Utf8StringMarshaller.Free(folder);
+        }
         _model = model;
     }
 
@@ -28,17 +39,22 @@ public sealed unsafe class Trainer : IDisposable
     public Trainer(
         Model model, TrainerOptions? options, Communicator communicator, ShardingOptions zero, ReadOnlySpan<ShardingStep> plan)
     {
-        Native.TrainerOptions native = (options ?? new TrainerOptions()).ToNative();
+        TrainerOptions chosen = options ?? new TrainerOptions();
         Native.ZeroOptions sharding = zero.ToNative();
-        Native.ZeroStep[] steps = new Native.ZeroStep[plan.Length];
-        for (int index = 0; index < plan.Length; index++)
+        Native.ZeroStep[] steps = ShardingStep.ToNative(plan);
+        byte* folder = Utf8StringMarshaller.ConvertToUnmanaged(chosen.OffloadFolder);
+        try
         {
-            steps[index] = new() { Phase = (int)plan[index].Phase, Op = (int)plan[index].Op, Unit = plan[index].Unit };
+            Native.TrainerOptions native = chosen.ToNative(folder);
+            fixed (Native.ZeroStep* pointer = steps)
+            {
+                Native.TrainerCreateSharded(
+                    model.Handle, in native, communicator.Handle, in sharding, pointer, steps.Length, out _handle).ThrowIfFailed();
+            }
         }
-        fixed (Native.ZeroStep* pointer = steps)
+        finally
         {
-            Native.TrainerCreateSharded(
-                model.Handle, in native, communicator.Handle, in sharding, pointer, steps.Length, out _handle).ThrowIfFailed();
+            Utf8StringMarshaller.Free(folder);
         }
         _model = model;
     }

@@ -23,7 +23,20 @@ public sealed record TrainerOptions
     /// </summary>
     public int TokensAtOnce { get; init; }
 
-    internal Native.TrainerOptions ToNative()
+    /// <summary>
+    /// A folder for files that are mapped into memory in the place of memory itself. They have no names there, and nothing of them
+    /// is left when the process ends, however it does. Their space is reserved when the trainer is made.
+    /// </summary>
+    public string OffloadFolder { get; init; } = "";
+
+    /// <summary>Whether AdamW's moments lie in such files.</summary>
+    public bool OffloadOptimizer { get; init; }
+
+    /// <summary>Whether this rank's shards of weights do.</summary>
+    public bool OffloadWeights { get; init; }
+
+    // The folder's text outlives the struct.
+    internal unsafe Native.TrainerOptions ToNative(byte* offloadFolder)
     {
         Native.TrainerOptionsInit(out Native.TrainerOptions native).ThrowIfFailed();
         native.Beta1 = Beta1;
@@ -31,6 +44,9 @@ public sealed record TrainerOptions
         native.Eps = Epsilon;
         native.RecomputeLayers = RecomputeLayers;
         native.TokensAtOnce = TokensAtOnce;
+        native.OffloadFolder = offloadFolder;
+        native.OffloadOptimizer = OffloadOptimizer ? 1 : 0;
+        native.OffloadWeights = OffloadWeights ? 1 : 0;
         return native;
     }
 }

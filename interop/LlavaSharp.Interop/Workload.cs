@@ -30,4 +30,19 @@ public sealed record Workload
 
     /// <summary>CPU threads, at least 1.</summary>
     public int Threads { get; init; } = 1;
+
+    internal Native.Workload ToNative()
+    {
+        Native.WorkloadInit(out Native.Workload native).ThrowIfFailed();
+        native.Tokens = Tokens;
+        native.Samples = Samples;
+        native.Supervised = Supervised;
+        native.Images = Images;
+        native.Units = (int)Units;
+        native.LoraRank = LoraRank;
+        native.LoraDecomposed = LoraDecomposed ? 1 : 0;
+        native.RecomputeLayers = RecomputeLayers;
+        native.Threads = Threads;
+        return native;
+    }
 }

@@ -66,7 +66,9 @@ llv_status llv_engine_memory_get(llv_engine* engine, int32_t reset_peak, llv_mem
     *out_memory = {.parameters = ledger.held(core::Purpose::kParameters),
                    .gradients = ledger.held(core::Purpose::kGradients),
                    .optimizer = ledger.held(core::Purpose::kOptimizer),
+                   .transient = ledger.held(core::Purpose::kTransient),
                    .workspace = ledger.held(core::Purpose::kWorkspace),
+                   .mapped = ledger.held(core::Purpose::kMapped),
                    .peak = ledger.peak(),
                    .resident = resident.now,
                    .resident_peak = resident.peak};

@@ -35,15 +35,8 @@ llv_status llv_trainer_create_sharded(llv_model* model, const llv_trainer_option
     abi::require(out_trainer, "out_trainer");
     abi::require_no_trainer(*inside.share());
     *out_trainer = new llv_trainer(std::make_shared<abi::TrainerObject>(
-        inside.share(), abi::adamw_of(*options),
-        train::ZeroOptions{.stage = zero->stage,
-                           .accumulation = zero->accumulation,
-                           .reduce_bucket = zero->reduce_bucket,
-                           .delay_us = zero->delay_us,
-                           .fault = zero->fault,
-                           .fault_rank = zero->fault_rank,
-                           .fault_step = zero->fault_step},
-        communicator->object, abi::span_of(steps, steps_count, "steps")));
+        inside.share(), abi::adamw_of(*options), abi::zero_of(*zero), communicator->object,
+        abi::span_of(steps, steps_count, "steps")));
   });
 }
 

@@ -19,7 +19,10 @@ llv_status llv_trainer_options_init(llv_trainer_options* out_options) {
                     .beta2 = defaults.beta2,
                     .eps = defaults.eps,
                     .recompute_layers = 0,
-                    .tokens_at_once = 0};
+                    .tokens_at_once = 0,
+                    .offload_folder = "",
+                    .offload_optimizer = 0,
+                    .offload_weights = 0};
   });
 }
 

@@ -3,13 +3,19 @@
 // filling it.
 #include "core/memory.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/sysinfo.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cinttypes>
+#include <cstdlib>
 #include <limits>
 #include <numeric>
+#include <system_error>
 #include <utility>
 
 #include "core/error.h"
@@ -56,6 +62,42 @@ void* allocate(int64_t bytes) {
   return data;
 }
 
+// A file without a name, open for writing; where the file system has no such files, one whose name
+// is taken away at once.
+int open_unnamed(const std::string& folder) {
+  const int file = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR)) {
+    return file;
+  }
+  std::string name = folder + "/tmp-state-XXXXXX";
+  const int named = mkostemp(name.data(), O_CLOEXEC);
+  if (named >= 0) {
+    (void)unlink(name.c_str());
+  }
+  return named;
+}
+
+// Zeroed; the mapping keeps the file.
+void* map_file(const std::string& folder, int64_t bytes) {
+  const int file = open_unnamed(folder);
+  if (file < 0) {
+    fail(LLV_INVALID, "offload_folder: no file can be made in '%s': %s", folder.c_str(),
+         std::generic_category().message(errno).c_str());
+  }
+  // Space first: a full disk would otherwise end the process at a write.
+  const int error = posix_fallocate(file, 0, bytes);
+  void* data = error != 0 ? MAP_FAILED
+                          : mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE,
+                                 MAP_SHARED, file, 0);
+  (void)close(file);
+  if (data == MAP_FAILED) {
+    fail(LLV_OUT_OF_MEMORY, "offload_folder: '%s' has no room for %" PRId64 " bytes (%.1f MiB)",
+         folder.c_str(), bytes, static_cast<double>(bytes) / (1024.0 * 1024.0));
+  }
+  (void)madvise(data, static_cast<size_t>(bytes), MADV_SEQUENTIAL);
+  return data;
+}
+
 }  // namespace
 
 void MemoryLedger::add(Purpose purpose, int64_t bytes) {
@@ -76,20 +118,49 @@ int64_t MemoryLedger::held(Purpose purpose) const {
 }
 
 int64_t MemoryLedger::total() const {
-  return std::accumulate(held_.begin(), held_.end(), int64_t{0});
+  return std::accumulate(held_.begin(), held_.end(), int64_t{0}) - held(Purpose::kMapped);
 }
 
 Buffer::Buffer(std::shared_ptr<MemoryLedger> ledger, Purpose purpose, int64_t floats)
     : ledger_(std::move(ledger)), floats_(floats), purpose_(purpose) {
-  if (floats < 0 || floats > kFloatsMax) {
-    fail(LLV_OUT_OF_MEMORY, "a buffer of %" PRId64 " floats is not possible", floats);
-  }
+  check_size();
   if (floats == 0) {
     return;
   }
   data_ = static_cast<float*>(allocate(floats * kFloatBytes));
   if (ledger_) {
     ledger_->add(purpose_, floats * kFloatBytes);
+  }
+}
+
+Buffer::Buffer(std::shared_ptr<MemoryLedger> ledger, const std::string& folder, int64_t floats)
+    : ledger_(std::move(ledger)), floats_(floats), purpose_(Purpose::kMapped) {
+  check_size();
+  if (floats == 0) {
+    return;
+  }
+  data_ = static_cast<float*>(map_file(folder, floats * kFloatBytes));
+  if (ledger_) {
+    ledger_->add(purpose_, floats * kFloatBytes);
+  }
+}
+
+void Buffer::check_size() const {
+  if (floats_ < 0 || floats_ > kFloatsMax) {
+    fail(LLV_OUT_OF_MEMORY, "a buffer of %" PRId64 " floats is not possible", floats_);
+  }
+}
+
+void Buffer::fetch() const {
+  if (data_ != nullptr && purpose_ == Purpose::kMapped) {
+    (void)madvise(data_, static_cast<size_t>(floats_ * kFloatBytes), MADV_WILLNEED);
+  }
+}
+
+// The pages stay in the file's cache, where the machine writes and drops them as it sees fit.
+void Buffer::leave() const {
+  if (data_ != nullptr && purpose_ == Purpose::kMapped) {
+    (void)madvise(data_, static_cast<size_t>(floats_ * kFloatBytes), MADV_DONTNEED);
   }
 }
 

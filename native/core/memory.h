@@ -5,13 +5,24 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <type_traits>
 
 #include "core/view.h"
 
 namespace llavasharp::core {
 
-enum class Purpose : int32_t { kParameters, kGradients, kOptimizer, kWorkspace, kCount };
+// kTransient: weights and gradients of sharded training that are whole for a while, and what ranks
+// send each other. kMapped: what lies in files.
+enum class Purpose : int32_t {
+  kParameters,
+  kGradients,
+  kOptimizer,
+  kTransient,
+  kWorkspace,
+  kMapped,
+  kCount
+};
 
 // Bytes now held by purpose, and the most held at once. One an engine; not thread-safe.
 class MemoryLedger {
@@ -20,7 +31,7 @@ class MemoryLedger {
   void remove(Purpose purpose, int64_t bytes);
   void reset_peak();
   [[nodiscard]] int64_t held(Purpose purpose) const;
-  [[nodiscard]] int64_t total() const;
+  [[nodiscard]] int64_t total() const;  // Files aside.
   [[nodiscard]] int64_t peak() const { return peak_; }
 
  private:
@@ -34,6 +45,10 @@ class Buffer {
  public:
   Buffer() = default;
   Buffer(std::shared_ptr<MemoryLedger> ledger, Purpose purpose, int64_t floats);
+  // The same in a file of `folder` that has no name, so that nothing is left of it, however the
+  // process ends. Its space is reserved: throws LLV_OUT_OF_MEMORY, with folder and bytes, where
+  // there is none.
+  Buffer(std::shared_ptr<MemoryLedger> ledger, const std::string& folder, int64_t floats);
   ~Buffer();
   Buffer(Buffer&& other) noexcept;
   Buffer& operator=(Buffer&& other) noexcept;
@@ -43,7 +58,13 @@ class Buffer {
   [[nodiscard]] float* data() const { return data_; }
   [[nodiscard]] int64_t floats() const { return floats_; }
 
+  // Of one in a file: it will be read soon, from its begin to its end; it will not for a while.
+  // Nothing is done to one in memory.
+  void fetch() const;
+  void leave() const;
+
  private:
+  void check_size() const;
   void release() noexcept;
   std::shared_ptr<MemoryLedger> ledger_;
   float* data_ = nullptr;

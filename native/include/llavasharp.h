@@ -167,11 +167,14 @@ typedef struct llv_engine_options {
 
 /** Memory of an engine, in bytes. */
 typedef struct llv_memory {
-  int64_t parameters;    /**< Parameters now held. */
-  int64_t gradients;     /**< Gradients now held. */
-  int64_t optimizer;     /**< Optimizer state now held. */
+  int64_t parameters;    /**< Parameters now held: of sharded ones, this rank's part. */
+  int64_t gradients;     /**< Gradients now held, likewise. */
+  int64_t optimizer;     /**< Optimizer state now held, likewise. */
+  int64_t transient;     /**< Of sharded training: buffers for what is whole for a while. */
   int64_t workspace;     /**< Activations and scratch now held. */
-  int64_t peak;          /**< The most that was held at once since creation or the last reset. */
+  int64_t mapped;        /**< Optimizer state and shards in files (offload_folder): not above. */
+  int64_t peak;          /**< The most that was held at once since creation or the last reset,
+                          * files aside. */
   int64_t resident;      /**< Resident memory of the process now. */
   int64_t resident_peak; /**< The process's highest resident memory. */
 } llv_memory;
@@ -428,6 +431,10 @@ typedef struct llv_trainer_options {
                            * one alone: the same sums in less memory. 0 (default): all where a
                            * decoder layer, an adapter or the head trains, else 1280. A sharded
                            * trainer runs all. */
+  const char* offload_folder; /**< Where files go that are mapped into memory in its place; nothing
+                               * of them is left when the process ends. Default "". */
+  int32_t offload_optimizer;  /**< Whether AdamW's moments lie in such files. Default 0. */
+  int32_t offload_weights;    /**< Whether this rank's shards of weights do. Default 0. */
 } llv_trainer_options;
 
 /** The samples of a training step that run at once, by their sizes alone. */
@@ -450,6 +457,7 @@ typedef struct llv_plan {
   int64_t parameters; /**< As llv_memory's, exactly. */
   int64_t gradients;  /**< As llv_memory's, exactly. */
   int64_t optimizer;  /**< As llv_memory's, exactly. */
+  int64_t transient;  /**< As llv_memory's after a first step, exactly. */
   int64_t workspace;  /**< As llv_memory's after a first step, exactly. */
   int64_t scratch;    /**< The most that threads keep for products and attention. */
   int64_t total;      /**< The sum: what a step adds to a process that has only started. */
@@ -553,10 +561,11 @@ enum llv_fault_kind {
 
 /** One step of a plan. */
 typedef struct llv_zero_step {
-  int32_t phase;    /**< llv_zero_phase. */
-  int32_t op;       /**< llv_zero_op. */
-  int32_t unit;     /**< Index of the unit; 0 for NORM. */
-  int32_t reserved; /**< 0. */
+  int32_t phase;  /**< llv_zero_phase. */
+  int32_t op;     /**< llv_zero_op. */
+  int32_t unit;   /**< Index of the unit; 0 for NORM. */
+  int32_t joined; /**< 1: a GATHER, REDUCE or PUBLISH that waits for the phase's next one of its op
+                   * and shares its exchange. Else 0. */
 } llv_zero_step;
 
 /** How training is sharded (Rajbhandari et al. 2020). */
@@ -604,6 +613,14 @@ LLV_API llv_status llv_trainer_create_sharded(llv_model* model, const llv_traine
                                               const llv_zero_options* zero,
                                               const llv_zero_step* steps, int64_t steps_count,
                                               llv_trainer** out_trainer);
+
+/** llv_plan_get's plan for rank 0 of `world`, of which none holds more: trainer and model as
+ * llv_trainer_create_sharded leaves them, all of a micro-batch at once. The steps are not checked
+ * but for their units. @thread any */
+LLV_API llv_status llv_plan_sharded_get(const llv_model_config* config,
+                                        const llv_workload* workload, const llv_zero_options* zero,
+                                        int32_t world, const llv_zero_step* steps,
+                                        int64_t steps_count, llv_plan* out_plan);
 
 /** Which part of a unit this rank holds of a slot (llv_slot). Without sharding: all of it. */
 LLV_API llv_status llv_trainer_shard_get(llv_trainer* trainer, int32_t slot, int32_t unit,

@@ -352,8 +352,7 @@ int64_t attention_floats(const llv_model_config& c, const Workload& work) {
 
 }  // namespace
 
-Plan plan_step(const Config& config, const Workload& work) {
-  check_workload(config, work);
+ParameterTable planned_table(const Config& config, const Workload& work) {
   ParameterTable table(config);
   if (work.lora_rank > 0) {
     const LoraOptions lora{.rank = work.lora_rank, .alpha = 1, .decomposed = work.lora_decomposed};
@@ -367,7 +366,13 @@ Plan plan_step(const Config& config, const Workload& work) {
       table.add_lora(name, lora);
     }
   }
+  return table;
+}
+
+Plan plan_step(const Config& config, const Workload& work) {
+  check_workload(config, work);
   Plan plan;
+  const ParameterTable table = planned_table(config, work);
   for (size_t i = 0; i < table.units().size(); ++i) {
     const Unit& unit = table.units()[i];
     const int64_t bytes = unit.floats * kFloatBytes;

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "model/config.h"
+#include "model/parameters.h"
 
 namespace llavasharp::model {
 
@@ -26,12 +27,16 @@ struct Plan {
   int64_t parameters = 0;
   int64_t gradients = 0;
   int64_t optimizer = 0;
+  int64_t transient = 0;  // Of sharded training.
   int64_t workspace = 0;
   int64_t scratch = 0;
   [[nodiscard]] int64_t total() const {
-    return parameters + gradients + optimizer + workspace + scratch;
+    return parameters + gradients + optimizer + transient + workspace + scratch;
   }
 };
+
+// The table of a model with the workload's adapters, which nobody has made.
+[[nodiscard]] ParameterTable planned_table(const Config& config, const Workload& workload);
 
 // Throws LLV_INVALID, naming the field and its value.
 void check_workload(const Config& config, const Workload& work);

@@ -38,18 +38,52 @@ bool all_finite(const float* values, int64_t count) {
 
 }  // namespace
 
+// Walks the steps as Zero does.
+Staging staging_of(const ZeroSteps& steps, std::span<const ShardLayout> units,
+                   const ZeroOptions& options, int32_t world) {
+  Staging staging;
+  struct Group {
+    int64_t stride = 0;
+    int64_t count = 0;
+  };
+  std::array<Group, LLV_ZERO_PUBLISH + 1> groups{};
+  for (const std::vector<llv_zero_step>& phase : steps) {
+    for (const llv_zero_step& step : phase) {
+      Group& group = groups.at(static_cast<size_t>(step.op));
+      group.stride += units[static_cast<size_t>(step.unit)].pieces.stride;
+      ++group.count;
+      if (step.joined != 0) {
+        continue;
+      }
+      const bool reduces = step.op == LLV_ZERO_REDUCE;
+      if (reduces && group.count == 1) {
+        staging.chunk = std::max(staging.chunk, group.stride);
+      } else if (group.count > 1) {
+        staging.send = std::max(staging.send, (reduces ? world : 1) * group.stride);
+        staging.receive = std::max(staging.receive, world * group.stride);
+      }
+      group = {};
+    }
+  }
+  staging.chunk =
+      std::min(staging.chunk, std::max(options.reduce_bucket / world / kLine, int64_t{1}) * kLine);
+  staging.receive = std::max(staging.receive, world * staging.chunk);
+  return staging;
+}
+
 Exchange::Exchange(std::shared_ptr<Communicator> communicator, const ZeroOptions& options,
-                   std::shared_ptr<core::MemoryLedger> ledger, int64_t piece_max, size_t jobs_max)
+                   std::shared_ptr<core::MemoryLedger> ledger, const Staging& staging,
+                   size_t jobs_max)
     : communicator_(std::move(communicator)),
       options_(options),
       rank_(communicator_->rank()),
       world_(communicator_->world()),
-      chunk_(std::min(piece_max,
-                      std::max(options.reduce_bucket / world_ / kLine, int64_t{1}) * kLine)),
-      received_(std::move(ledger), core::Purpose::kGradients, chunk_ * world_),
+      staging_(staging),
+      staged_(std::move(ledger), core::Purpose::kTransient, staging.send + staging.receive),
       send_(static_cast<size_t>(world_)),
       receive_(static_cast<size_t>(world_)),
       jobs_(jobs_max) {
+  together_.reserve(jobs_max);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -62,13 +96,16 @@ Exchange::~Exchange() {
   thread_.join();
 }
 
-int64_t Exchange::begin(const Job& job) {
+int64_t Exchange::begin(std::span<const Job> jobs) {
   const std::scoped_lock lock(mutex_);
-  if (begun_ - done_ == static_cast<int64_t>(jobs_.size())) {
+  if (begun_ - done_ + std::ssize(jobs) > std::ssize(jobs_)) {
     core::fail(LLV_INTERNAL, "%zu exchanges are under way already", jobs_.size());
   }
-  jobs_[static_cast<size_t>(begun_) % jobs_.size()] = job;
-  ++begun_;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    Job& job = jobs_[static_cast<size_t>(begun_++) % jobs_.size()];
+    job = jobs[i];
+    job.joined = i + 1 < jobs.size();
+  }
   changed_.notify_all();
   return begun_;
 }
@@ -114,11 +151,11 @@ void Exchange::run() {
     if (ending_) {
       return;
     }
-    const Job job = jobs_[static_cast<size_t>(done_) % jobs_.size()];
+    take_jobs();
     lock.unlock();
     std::exception_ptr error;
     try {
-      run_job(job);
+      run_jobs();
     } catch (...) {
       error = std::current_exception();
     }
@@ -126,22 +163,33 @@ void Exchange::run() {
     if (error) {
       error_ = error;
     } else {
-      ++done_;
+      done_ += std::ssize(together_);
     }
     changed_.notify_all();
   }
 }
 
-void Exchange::run_job(const Job& job) {
-  if (job.kind == Job::Kind::kReduce) {
-    reduce(job);
+void Exchange::take_jobs() {
+  together_.clear();
+  do {
+    together_.push_back(jobs_[static_cast<size_t>(done_ + std::ssize(together_)) % jobs_.size()]);
+  } while (together_.back().joined);
+}
+
+void Exchange::run_jobs() {
+  const Job& first = together_.front();
+  const bool single = together_.size() == 1;
+  if (first.kind == Job::Kind::kReduce) {
+    single ? reduce(first) : reduce_joined();
     return;
   }
-  const int64_t count = job.pieces.count(rank_);
-  if (job.own != nullptr && count > 0) {
-    std::copy_n(job.own, count, job.whole + job.pieces.begin(rank_));
+  for (const Job& job : together_) {
+    const int64_t count = job.pieces.count(rank_);
+    if (job.own != nullptr && count > 0) {
+      std::copy_n(job.own, count, job.whole + job.pieces.begin(rank_));
+    }
   }
-  gather(job.label, job.pieces, job.whole);
+  single ? gather(first.label, first.pieces, first.whole) : gather_joined();
 }
 
 void Exchange::gather(const Label& label, const Pieces& pieces, float* whole) {
@@ -153,45 +201,102 @@ void Exchange::gather(const Label& label, const Pieces& pieces, float* whole) {
   transfer(label);
 }
 
+// This rank's pieces of all units go side by side; each rank's come so, [world, pieces].
+void Exchange::gather_joined() {
+  int64_t stride = 0;
+  float* end = sent();
+  for (const Job& job : together_) {
+    stride += job.pieces.stride;
+    end = std::copy_n(job.whole + job.pieces.begin(rank_), job.pieces.count(rank_), end);
+  }
+  for (int32_t peer = 0; peer < world_; ++peer) {
+    int64_t count = 0;
+    for (const Job& job : together_) {
+      count += job.pieces.count(peer);
+    }
+    send_[static_cast<size_t>(peer)] = outgoing(sent(), end - sent());
+    receive_[static_cast<size_t>(peer)] = incoming(received() + peer * stride, count);
+  }
+  transfer(together_.front().label);
+  for (int32_t peer = 0; peer < world_; ++peer) {
+    const float* from = received() + peer * stride;
+    for (const Job& job : together_) {
+      const int64_t count = job.pieces.count(peer);
+      if (peer != rank_) {
+        std::copy_n(from, count, job.whole + job.pieces.begin(peer));
+      }
+      from += count;
+    }
+  }
+}
+
 // Each rank gets everyone's values of its own piece, chunk by chunk, and adds them in rank order:
-// the same sum whatever the transport and however pieces are cut.
+// the same sum whatever the transport and however pieces are cut or joined.
 void Exchange::reduce(const Job& job) {
-  for (int64_t offset = 0; offset < job.pieces.stride; offset += chunk_) {
+  const int64_t chunk = staging_.chunk;
+  for (int64_t offset = 0; offset < job.pieces.stride; offset += chunk) {
     const auto part = [&](int32_t rank) {
-      return std::clamp(job.pieces.count(rank) - offset, int64_t{0}, chunk_);
+      return std::clamp(job.pieces.count(rank) - offset, int64_t{0}, chunk);
     };
     for (int32_t peer = 0; peer < world_; ++peer) {
       const auto at = static_cast<size_t>(peer);
       send_[at] = outgoing(job.whole + job.pieces.begin(peer) + offset, part(peer));
-      receive_[at] = incoming(received_.data() + peer * chunk_, part(rank_));
+      receive_[at] = incoming(received() + peer * chunk, part(rank_));
     }
     transfer(job.label);
-    add_up(job, offset, part(rank_));
+    add_up(job, offset, part(rank_), received(), chunk);
   }
   if (job.spread) {
     gather(job.label, job.pieces, job.whole);
   }
 }
 
-const float* Exchange::contribution(const Job& job, int64_t offset, int32_t rank) const {
-  return rank == rank_ ? job.whole + job.pieces.begin(rank_) + offset
-                       : received_.data() + rank * chunk_;
+// Small units, one after the other within each rank's part.
+void Exchange::reduce_joined() {
+  int64_t stride = 0;
+  int64_t own = 0;
+  for (const Job& job : together_) {
+    stride += job.pieces.stride;
+    own += job.pieces.count(rank_);
+  }
+  for (int32_t peer = 0; peer < world_; ++peer) {
+    float* const begin = sent() + peer * stride;
+    float* end = begin;
+    for (const Job& job : together_) {
+      end = std::copy_n(job.whole + job.pieces.begin(peer), job.pieces.count(peer), end);
+    }
+    send_[static_cast<size_t>(peer)] = outgoing(begin, end - begin);
+    receive_[static_cast<size_t>(peer)] = incoming(received() + peer * stride, own);
+  }
+  transfer(together_.front().label);
+  const float* values = received();
+  for (const Job& job : together_) {
+    add_up(job, 0, job.pieces.count(rank_), values, stride);
+    values += job.pieces.count(rank_);
+  }
+  if (together_.front().spread) {
+    gather_joined();
+  }
 }
 
-void Exchange::add_up(const Job& job, int64_t offset, int64_t count) {
+void Exchange::add_up(const Job& job, int64_t offset, int64_t count, const float* received,
+                      int64_t stride) {
+  const auto contribution = [&](int32_t rank) {
+    return rank == rank_ ? job.whole + job.pieces.begin(rank_) + offset : received + rank * stride;
+  };
   std::array<float, 1024> total{};
   for (int64_t begin = 0; begin < count; begin += std::ssize(total)) {
     const int64_t n = std::min<int64_t>(std::ssize(total), count - begin);
-    std::copy_n(contribution(job, offset, 0) + begin, n, total.begin());
+    std::copy_n(contribution(0) + begin, n, total.begin());
     for (int32_t rank = 1; rank < world_; ++rank) {
-      const float* values = contribution(job, offset, rank) + begin;
+      const float* values = contribution(rank) + begin;
       for (int64_t i = 0; i < n; ++i) {
         total[static_cast<size_t>(i)] += values[i];
       }
     }
     for (int32_t rank = 0; !all_finite(total.data(), n) && *job.bad_rank < 0 && rank < world_;
          ++rank) {
-      if (!all_finite(contribution(job, offset, rank) + begin, n)) {
+      if (!all_finite(contribution(rank) + begin, n)) {
         *job.bad_rank = rank;
       }
     }

@@ -17,6 +17,7 @@
 
 namespace llavasharp::train {
 
+// What a rank does with a unit.
 struct Job {
   enum class Kind : int32_t { kGather, kReduce };
   Kind kind = Kind::kGather;
@@ -28,7 +29,19 @@ struct Job {
   bool add = false;            // To what is there.
   bool spread = false;         // And gather the sum into `whole`.
   int32_t* bad_rank = nullptr;
+  bool joined = false;  // One exchange with the next.
 };
+
+// Floats beside the units' own: of a piece that is reduced by itself `chunk` come at a time from
+// each rank; what is joined lies side by side.
+struct Staging {
+  int64_t chunk = 0;
+  int64_t send = 0;
+  int64_t receive = 0;
+};
+
+[[nodiscard]] Staging staging_of(const ZeroSteps& steps, std::span<const ShardLayout> units,
+                                 const ZeroOptions& options, int32_t world);
 
 // llv_traffic
 struct Traffic {
@@ -41,17 +54,17 @@ struct Traffic {
 // Used by the trainer's thread.
 class Exchange {
  public:
-  // piece_max: the longest piece that is reduced; jobs_max: the most that are under way at once.
+  // jobs_max: the most that are under way at once.
   Exchange(std::shared_ptr<Communicator> communicator, const ZeroOptions& options,
-           std::shared_ptr<core::MemoryLedger> ledger, int64_t piece_max, size_t jobs_max);
+           std::shared_ptr<core::MemoryLedger> ledger, const Staging& staging, size_t jobs_max);
   ~Exchange();
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
   Exchange(Exchange&&) = delete;
   Exchange& operator=(Exchange&&) = delete;
 
-  // Begins a job; its memory stays as it is until wait(ticket).
-  int64_t begin(const Job& job);
+  // Begins jobs of one kind as one exchange; their memory stays as it is until wait(ticket).
+  int64_t begin(std::span<const Job> jobs);
   // Throws what the job threw, or one before it.
   void wait(int64_t ticket);
   void wait_all();
@@ -61,26 +74,32 @@ class Exchange {
 
  private:
   void run();
-  void run_job(const Job& job);
+  void take_jobs();
+  void run_jobs();
   void gather(const Label& label, const Pieces& pieces, float* whole);
+  void gather_joined();
   void reduce(const Job& job);
-  void add_up(const Job& job, int64_t offset, int64_t count);
+  void reduce_joined();
+  // `received`: the first rank's values; the next rank's are `stride` floats on.
+  void add_up(const Job& job, int64_t offset, int64_t count, const float* received, int64_t stride);
   void transfer(const Label& label);
   void meet_fault(const Label& label);
-  [[nodiscard]] const float* contribution(const Job& job, int64_t offset, int32_t rank) const;
+  [[nodiscard]] float* sent() const { return staged_.data(); }
+  [[nodiscard]] float* received() const { return staged_.data() + staging_.send; }
 
   std::shared_ptr<Communicator> communicator_;
   ZeroOptions options_;
   int32_t rank_;
   int32_t world_;
-  int64_t chunk_;
-  core::Buffer received_;  // [world, chunk]
+  Staging staging_;
+  core::Buffer staged_;  // What is sent, what is received.
   std::vector<Outgoing> send_;
   std::vector<Incoming> receive_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Job> jobs_;  // A ring.
+  std::vector<Job> jobs_;      // A ring.
+  std::vector<Job> together_;  // Of it, what is being carried out.
   int64_t begun_ = 0;
   int64_t done_ = 0;
   bool ending_ = false;

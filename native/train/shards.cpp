@@ -6,56 +6,30 @@
 
 namespace llavasharp::train {
 
-core::Buffer BufferPool::take(int64_t floats) {
-  const auto fits = [&](const core::Buffer& buffer) { return buffer.floats() >= floats; };
-  auto best = free_.end();
-  for (auto at = free_.begin(); at != free_.end(); ++at) {
-    if (fits(*at) && (best == free_.end() || at->floats() < best->floats())) {
-      best = at;
-    }
-  }
-  if (best == free_.end()) {
-    if (!free_.empty()) {
-      free_.pop_back();
-    }
-    return core::Buffer(ledger_, purpose_, floats);
-  }
-  core::Buffer buffer = std::move(*best);
-  free_.erase(best);
-  return buffer;
-}
-
-void BufferPool::give(core::Buffer buffer) {
-  if (buffer.floats() > 0) {
-    free_.push_back(std::move(buffer));
-  }
-}
-
-Shards::Shards(model::Llava& model, int32_t stage, int32_t rank, int32_t world)
-    : model_(model),
-      gradient_pool_(model.engine().ledger(), core::Purpose::kGradients),
-      weight_pool_(model.engine().ledger(), core::Purpose::kParameters) {
-  const auto make = [&](core::Purpose purpose, int64_t floats) {
-    return core::Buffer(model.engine().ledger(), purpose, floats);
-  };
+ShardLayout::ShardLayout(const model::Unit& unit, bool trained, int32_t stage, int32_t rank,
+                         int32_t world)
+    : pieces(unit.floats, world) {
   const bool alone = world == 1;  // Nothing to shard.
+  trains = trained && unit.floats > 0;
+  sharded_weights = !alone && unit.floats > 0 && shards_weights(stage, unit.kind);
+  sharded_gradient = !alone && trains && stage >= 2;
+  const bool own_piece = !alone && stage >= 1;
+  begin = own_piece ? pieces.begin(rank) : 0;
+  count = own_piece ? pieces.count(rank) : unit.floats;
+}
+
+Shards::Shards(model::Llava& model, const Offload& offload, int32_t stage, int32_t rank,
+               int32_t world)
+    : model_(model), offload_(offload) {
   for (const model::Unit& unit : model.table().units()) {
-    UnitShard shard;
-    shard.pieces = Pieces(unit.floats, world);
-    shard.trains = model.trains(unit.kind) && unit.floats > 0;
-    shard.sharded_weights = !alone && unit.floats > 0 && shards_weights(stage, unit.kind);
-    shard.sharded_gradient = !alone && shard.trains && stage >= 2;
-    const bool own_piece = !alone && stage >= 1;
-    shard.begin = own_piece ? shard.pieces.begin(rank) : 0;
-    shard.count = own_piece ? shard.pieces.count(rank) : unit.floats;
+    UnitShard shard(unit, model.trains(unit.kind), stage, rank, world);
     if (shard.sharded_weights) {
       take_weights(static_cast<int32_t>(units_.size()), shard);
     }
     if (shard.trains) {
-      shard.gradient =
-          make(core::Purpose::kGradients, shard.sharded_gradient ? shard.count : unit.floats);
-      shard.first = make(core::Purpose::kOptimizer, shard.count);
-      shard.second = make(core::Purpose::kOptimizer, shard.count);
+      shard.gradient = make(core::Purpose::kGradients, shard.kept_gradient());
+      shard.first = make(core::Purpose::kOptimizer, shard.count, offload.optimizer);
+      shard.second = make(core::Purpose::kOptimizer, shard.count, offload.optimizer);
     }
     addresses_.push_back(shard.sharded_gradient ? nullptr : shard.gradient.data());
     units_.push_back(std::move(shard));
@@ -63,9 +37,30 @@ Shards::Shards(model::Llava& model, int32_t stage, int32_t rank, int32_t world)
   gradients_ = model::bind_weights(model.table(), addresses_);
 }
 
+core::Buffer Shards::make(core::Purpose purpose, int64_t floats) const {
+  return core::Buffer(model_.engine().ledger(), purpose, floats);
+}
+
+core::Buffer Shards::make(core::Purpose purpose, int64_t floats, bool in_file) const {
+  return in_file ? core::Buffer(model_.engine().ledger(), offload_.folder, floats)
+                 : make(purpose, floats);
+}
+
+void Shards::fetch_state(int32_t unit) const {
+  for (const core::Buffer* buffer : {&at(unit).weights, &at(unit).first, &at(unit).second}) {
+    buffer->fetch();
+  }
+}
+
+void Shards::leave_state(int32_t unit) const {
+  for (const core::Buffer* buffer : {&at(unit).weights, &at(unit).first, &at(unit).second}) {
+    buffer->leave();
+  }
+}
+
 void Shards::take_weights(int32_t unit, UnitShard& shard) {
   const core::Buffer whole = model_.take_unit(unit);
-  shard.weights = core::Buffer(model_.engine().ledger(), core::Purpose::kParameters, shard.count);
+  shard.weights = make(core::Purpose::kParameters, shard.count, offload_.weights);
   if (shard.count > 0) {
     std::copy_n(whole.data() + shard.begin, shard.count, shard.weights.data());
   }
@@ -84,7 +79,8 @@ void Shards::open_gradient(int32_t unit) {
   if (!shard.sharded_gradient || shard.whole_gradient.floats() > 0) {
     return;
   }
-  shard.whole_gradient = gradient_pool_.take(shard.pieces.floats);
+  shard.whole_gradient = gradient_pool_.take(
+      shard.pieces.floats, [&](int64_t floats) { return make(core::Purpose::kTransient, floats); });
   model_.engine().kernels().fill(core::dense(shard.whole_gradient.data(), 1, shard.pieces.floats),
                                  0.0F);
   bind(unit, shard.whole_gradient.data());
@@ -100,11 +96,13 @@ void Shards::close_gradient(int32_t unit) {
 
 float* Shards::open_weights(int32_t unit) {
   UnitShard& shard = at(unit);
-  shard.whole_weights = weight_pool_.take(shard.pieces.floats);
+  shard.whole_weights = weight_pool_.take(
+      shard.pieces.floats, [&](int64_t floats) { return make(core::Purpose::kTransient, floats); });
   return shard.whole_weights.data();
 }
 
 void Shards::lend_weights(int32_t unit) {
+  at(unit).weights.leave();
   model_.lend_unit(unit, at(unit).whole_weights.data());
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/memory.h"
@@ -32,30 +34,69 @@ struct Range {
   int64_t count = 0;
 };
 
-// Buffers of one purpose that come and go: each is kept for the next, so that a steady step
-// allocates nothing. A larger one serves; a smaller one makes place for it.
-class BufferPool {
- public:
-  BufferPool(std::shared_ptr<core::MemoryLedger> ledger, core::Purpose purpose)
-      : ledger_(std::move(ledger)), purpose_(purpose) {}
-  [[nodiscard]] core::Buffer take(int64_t floats);
-  void give(core::Buffer buffer);
-
- private:
-  std::shared_ptr<core::MemoryLedger> ledger_;
-  core::Purpose purpose_;
-  std::vector<core::Buffer> free_;
+// What lies in files of a folder instead of in memory.
+struct Offload {
+  std::string folder;
+  bool optimizer = false;  // AdamW's moments.
+  bool weights = false;    // Shards of weights.
 };
 
-// llv_slot
-enum class Slot : int32_t { kGradient = 0, kFirstMoment = 1, kSecondMoment = 2, kWeight = 3 };
-
-struct UnitShard {
+// What a rank holds of a unit, before there is any of it.
+struct ShardLayout {
   bool trains = false;
   bool sharded_weights = false;
   bool sharded_gradient = false;
   Pieces pieces;
   int64_t begin = 0, count = 0;  // What this rank updates: all in stage 0, else its piece.
+
+  ShardLayout(const model::Unit& unit, bool trained, int32_t stage, int32_t rank, int32_t world);
+  [[nodiscard]] int64_t kept_weights() const { return sharded_weights ? count : pieces.floats; }
+  [[nodiscard]] int64_t kept_gradient() const {
+    return !trains ? 0 : sharded_gradient ? count : pieces.floats;
+  }
+};
+
+// Buffers that come and go: each is kept for the next, so that a steady step allocates nothing. A
+// larger one serves; a smaller one makes place for it. A plan of the memory counts with a Buffer
+// that only has a size.
+template <typename Buffer>
+class BufferPool {
+ public:
+  // make(floats) gives a new one.
+  template <typename Make>
+  [[nodiscard]] Buffer take(int64_t floats, const Make& make) {
+    auto best = free_.end();
+    for (auto at = free_.begin(); at != free_.end(); ++at) {
+      if (at->floats() >= floats && (best == free_.end() || at->floats() < best->floats())) {
+        best = at;
+      }
+    }
+    if (best == free_.end()) {
+      if (!free_.empty()) {
+        free_.pop_back();
+      }
+      return make(floats);
+    }
+    Buffer buffer = std::move(*best);
+    free_.erase(best);
+    return buffer;
+  }
+  void give(Buffer buffer) {
+    if (buffer.floats() > 0) {
+      free_.push_back(std::move(buffer));
+    }
+  }
+  [[nodiscard]] const std::vector<Buffer>& free() const { return free_; }
+
+ private:
+  std::vector<Buffer> free_;
+};
+
+// llv_slot
+enum class Slot : int32_t { kGradient = 0, kFirstMoment = 1, kSecondMoment = 2, kWeight = 3 };
+
+struct UnitShard : ShardLayout {
+  using ShardLayout::ShardLayout;
   core::Buffer gradient, first, second, weights;
   core::Buffer whole_gradient, whole_weights;  // While they are whole.
   int64_t ticket = 0;                          // Of what is under way.
@@ -66,7 +107,7 @@ struct UnitShard {
 class Shards {
  public:
   // Takes the sharded units' weights out of the model.
-  Shards(model::Llava& model, int32_t stage, int32_t rank, int32_t world);
+  Shards(model::Llava& model, const Offload& offload, int32_t stage, int32_t rank, int32_t world);
 
   [[nodiscard]] UnitShard& at(int32_t unit) { return units_[static_cast<size_t>(unit)]; }
   [[nodiscard]] const UnitShard& at(int32_t unit) const {
@@ -87,18 +128,25 @@ class Shards {
   void lend_weights(int32_t unit);
   void close_weights(int32_t unit);
 
+  // Where they lie in files: a unit's moments and shard will be used soon; not for a while.
+  void fetch_state(int32_t unit) const;
+  void leave_state(int32_t unit) const;
+
   // This rank's part of a slot.
   [[nodiscard]] Range part(Slot slot, int32_t unit);
   // Zeroes what is accumulated.
   void clear_gradients();
 
  private:
+  [[nodiscard]] core::Buffer make(core::Purpose purpose, int64_t floats) const;
+  [[nodiscard]] core::Buffer make(core::Purpose purpose, int64_t floats, bool in_file) const;
   void bind(int32_t unit, float* gradient);
   void take_weights(int32_t unit, UnitShard& shard);
 
   model::Llava& model_;
-  BufferPool gradient_pool_;
-  BufferPool weight_pool_;
+  Offload offload_;
+  BufferPool<core::Buffer> gradient_pool_;
+  BufferPool<core::Buffer> weight_pool_;
   std::vector<UnitShard> units_;
   std::vector<float*> addresses_;  // Where gradients are added; null: nowhere.
   model::Weights gradients_;       // Views of those.

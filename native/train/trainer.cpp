@@ -80,14 +80,14 @@ model::Llava& divisible(model::Llava& model, const ZeroOptions& zero) {
 Trainer::Trainer(model::Llava& model, const AdamWOptions& options)
     : model_(checked(model, options)),
       options_(options),
-      zero_(model),
+      zero_(model, options.offload),
       groups_(model.table().parameters().size(), 0) {}
 
 Trainer::Trainer(model::Llava& model, const AdamWOptions& options, const ZeroOptions& zero,
                  std::shared_ptr<Communicator> communicator, std::span<const llv_zero_step> steps)
     : model_(checked(model, options)),
       options_(options),
-      zero_(divisible(model, zero), zero, std::move(communicator), steps),
+      zero_(divisible(model, zero), options.offload, zero, std::move(communicator), steps),
       groups_(model.table().parameters().size(), 0) {}
 
 void Trainer::set_groups(std::span<const int32_t> groups) {

@@ -24,6 +24,7 @@ struct AdamWOptions {
   double eps = 1e-8;
   size_t recompute_layers = 0;  // DecoderRun's.
   int64_t tokens_at_once = 0;   // GradientOptions'.
+  Offload offload;
 };
 
 // What a parameter group uses in one step.

@@ -29,14 +29,14 @@ namespace {
 ZeroSteps single_steps(const model::Llava& model) {
   ZeroSteps steps;
   auto& update = steps.at(LLV_ZERO_UPDATE);
-  update.push_back({.phase = LLV_ZERO_UPDATE, .op = LLV_ZERO_NORM, .unit = 0, .reserved = 0});
+  update.push_back({.phase = LLV_ZERO_UPDATE, .op = LLV_ZERO_NORM, .unit = 0, .joined = 0});
   const auto& units = model.table().units();
   for (size_t unit = 0; unit < units.size(); ++unit) {
     if (model.trains(units[unit].kind) && units[unit].floats > 0) {
       update.push_back({.phase = LLV_ZERO_UPDATE,
                         .op = LLV_ZERO_ADAMW,
                         .unit = static_cast<int32_t>(unit),
-                        .reserved = 0});
+                        .joined = 0});
     }
   }
   return steps;
@@ -44,10 +44,10 @@ ZeroSteps single_steps(const model::Llava& model) {
 
 }  // namespace
 
-Zero::Zero(model::Llava& model)
-    : model_(model), steps_(single_steps(model)), shards_(model, 0, 0, 1) {}
+Zero::Zero(model::Llava& model, const Offload& offload)
+    : model_(model), steps_(single_steps(model)), shards_(model, offload, 0, 0, 1) {}
 
-Zero::Zero(model::Llava& model, const ZeroOptions& options,
+Zero::Zero(model::Llava& model, const Offload& offload, const ZeroOptions& options,
            std::shared_ptr<Communicator> communicator, std::span<const llv_zero_step> steps)
     : model_(model),
       options_(options),
@@ -55,7 +55,7 @@ Zero::Zero(model::Llava& model, const ZeroOptions& options,
       rank_(communicator->rank()),
       world_(communicator->world()),
       steps_(checked_steps(model, options, steps)),
-      shards_(model, options.stage, rank_, world_),
+      shards_(model, offload, options.stage, rank_, world_),
       communicator_(std::move(communicator)) {
   if (alone()) {
     return;
@@ -65,15 +65,18 @@ Zero::Zero(model::Llava& model, const ZeroOptions& options,
          "this communicator moves a device's memory, and the engine computes on the CPU: use MPI "
          "or Gloo");
   }
-  int64_t piece_max = 0;
+  std::vector<ShardLayout> layouts;
   for (int32_t unit = 0; unit < shards_.count(); ++unit) {
-    if (shards_.at(unit).trains) {
-      piece_max = std::max(piece_max, shards_.at(unit).pieces.stride);
-    }
+    layouts.push_back(shards_.at(unit));
+  }
+  const auto units = static_cast<size_t>(shards_.count());
+  for (const int32_t op : {LLV_ZERO_GATHER, LLV_ZERO_REDUCE, LLV_ZERO_PUBLISH}) {
+    joined_.at(static_cast<size_t>(op)).jobs.reserve(units);
+    joined_.at(static_cast<size_t>(op)).units.reserve(units);
   }
   // Of a unit, a gather and a reduction at most are under way.
-  exchange_ = std::make_unique<Exchange>(communicator_, options, model.engine().ledger(), piece_max,
-                                         2 * static_cast<size_t>(shards_.count()));
+  exchange_ = std::make_unique<Exchange>(communicator_, options, model.engine().ledger(),
+                                         staging_of(steps_, layouts, options, world_), 2 * units);
   verdicts_.resize(sizeof(Verdict) * static_cast<size_t>(world_));
 }
 
@@ -135,7 +138,7 @@ void Zero::execute(const llv_zero_step& step) {
   UnitShard& shard = shards_.at(step.unit);
   switch (step.op) {
     case LLV_ZERO_GATHER:
-      gather(step.unit);
+      begin(step, gathering(step.unit));
       break;
     case LLV_ZERO_WAIT:
       exchange_->wait(shard.ticket);
@@ -148,7 +151,7 @@ void Zero::execute(const llv_zero_step& step) {
       open_gradients(step.unit);
       break;
     case LLV_ZERO_REDUCE:
-      reduce(step.unit);
+      begin(step, reduction(step.unit));
       break;
     case LLV_ZERO_SETTLE:
       settle(step.unit);
@@ -158,14 +161,29 @@ void Zero::execute(const llv_zero_step& step) {
   }
 }
 
-void Zero::gather(int32_t unit) {
+// All that are joined to this step are one exchange, whose end each of them waits for.
+void Zero::begin(const llv_zero_step& step, const Job& job) {
+  Joined& joined = joined_.at(static_cast<size_t>(step.op));
+  joined.jobs.push_back(job);
+  joined.units.push_back(step.unit);
+  if (step.joined != 0) {
+    return;
+  }
+  const int64_t ticket = exchange_->begin(joined.jobs);
+  for (const int32_t unit : joined.units) {
+    shards_.at(unit).ticket = ticket;
+  }
+  joined.jobs.clear();
+  joined.units.clear();
+}
+
+Job Zero::gathering(int32_t unit) {
   UnitShard& shard = shards_.at(unit);
-  float* whole = shards_.open_weights(unit);
-  shard.ticket = exchange_->begin({.kind = Job::Kind::kGather,
-                                   .label = label("gather", unit),
-                                   .pieces = shard.pieces,
-                                   .whole = whole,
-                                   .own = shard.weights.data()});
+  return {.kind = Job::Kind::kGather,
+          .label = label("gather", unit),
+          .pieces = shard.pieces,
+          .whole = shards_.open_weights(unit),
+          .own = shard.weights.data()};
 }
 
 // A layer's adapters have theirs from here on, too.
@@ -181,19 +199,19 @@ void Zero::open_gradients(int32_t unit) {
   }
 }
 
-void Zero::reduce(int32_t unit) {
+Job Zero::reduction(int32_t unit) {
   UnitShard& shard = shards_.at(unit);
   float* whole = shards_.gradient_data(unit);
   // Where a gradient is whole between micro-batches, the sum takes its own piece's place.
   float* sum = shard.sharded_gradient ? shard.gradient.data() : whole + shard.pieces.begin(rank_);
-  shard.ticket = exchange_->begin({.kind = Job::Kind::kReduce,
-                                   .label = label("reduce", unit),
-                                   .pieces = shard.pieces,
-                                   .whole = whole,
-                                   .sum = sum,
-                                   .add = shard.sharded_gradient,
-                                   .spread = options_.stage == 0,
-                                   .bad_rank = &shard.bad_rank});
+  return {.kind = Job::Kind::kReduce,
+          .label = label("reduce", unit),
+          .pieces = shard.pieces,
+          .whole = whole,
+          .sum = sum,
+          .add = shard.sharded_gradient,
+          .spread = options_.stage == 0,
+          .bad_rank = &shard.bad_rank};
 }
 
 void Zero::settle(int32_t unit) {
@@ -201,12 +219,11 @@ void Zero::settle(int32_t unit) {
   shards_.close_gradient(unit);
 }
 
-void Zero::publish(int32_t unit) {
-  UnitShard& shard = shards_.at(unit);
-  shard.ticket = exchange_->begin({.kind = Job::Kind::kGather,
-                                   .label = label("publish", unit),
-                                   .pieces = shard.pieces,
-                                   .whole = model_.unit_data(unit)});
+Job Zero::publication(int32_t unit) const {
+  return {.kind = Job::Kind::kGather,
+          .label = label("publish", unit),
+          .pieces = shards_.at(unit).pieces,
+          .whole = model_.unit_data(unit)};
 }
 
 // The faults of a rank: it dies, or computes nonsense. Those of a transport are Exchange's.
@@ -277,14 +294,23 @@ double Zero::norm() {
   return std::sqrt(sum);
 }
 
+// While a unit is updated the next one's state comes from its file, if it lies in one.
 void Zero::update(core::Call<void(double)> take, core::Call<void(int32_t)> update) {
-  for (const llv_zero_step& step : steps_.at(LLV_ZERO_UPDATE)) {
+  const std::vector<llv_zero_step>& steps = steps_.at(LLV_ZERO_UPDATE);
+  for (size_t at = 0; at < steps.size(); ++at) {
+    const llv_zero_step& step = steps[at];
     if (step.op == LLV_ZERO_NORM) {
       take(norm());
     } else if (step.op == LLV_ZERO_ADAMW) {
+      const auto next = std::find_if(steps.begin() + static_cast<int64_t>(at) + 1, steps.end(),
+                                     [](const auto& one) { return one.op == LLV_ZERO_ADAMW; });
+      if (next != steps.end()) {
+        shards_.fetch_state(next->unit);
+      }
       update(step.unit);
+      shards_.leave_state(step.unit);
     } else if (!alone()) {
-      publish(step.unit);
+      begin(step, publication(step.unit));
     }
   }
   if (!alone()) {

@@ -3,6 +3,7 @@
 // unit is whole and nothing is exchanged.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -21,10 +22,10 @@ namespace llavasharp::train {
 class Zero final : public model::UnitOrder {
  public:
   // One process: no communicator, no plan.
-  explicit Zero(model::Llava& model);
+  Zero(model::Llava& model, const Offload& offload);
   // Throws LLV_INVALID for a plan that does not hold.
-  Zero(model::Llava& model, const ZeroOptions& options, std::shared_ptr<Communicator> communicator,
-       std::span<const llv_zero_step> steps);
+  Zero(model::Llava& model, const Offload& offload, const ZeroOptions& options,
+       std::shared_ptr<Communicator> communicator, std::span<const llv_zero_step> steps);
   ~Zero();
   Zero(const Zero&) = delete;
   Zero& operator=(const Zero&) = delete;
@@ -60,11 +61,12 @@ class Zero final : public model::UnitOrder {
 
  private:
   void execute(const llv_zero_step& step);
-  void gather(int32_t unit);
+  [[nodiscard]] Job gathering(int32_t unit);
+  [[nodiscard]] Job reduction(int32_t unit);
+  [[nodiscard]] Job publication(int32_t unit) const;
+  void begin(const llv_zero_step& step, const Job& job);
   void open_gradients(int32_t unit);
-  void reduce(int32_t unit);
   void settle(int32_t unit);
-  void publish(int32_t unit);
   void meet_fault(int32_t unit);
   [[nodiscard]] double norm();
   [[nodiscard]] double own_squares() const;
@@ -79,6 +81,13 @@ class Zero final : public model::UnitOrder {
   Shards shards_;
   std::shared_ptr<Communicator> communicator_;
   std::unique_ptr<Exchange> exchange_;  // None where alone.
+
+  // What waits for a step that it is joined to.
+  struct Joined {
+    std::vector<Job> jobs;
+    std::vector<int32_t> units;
+  };
+  std::array<Joined, LLV_ZERO_PUBLISH + 1> joined_;  // By llv_zero_op.
 
   std::vector<llv_zero_step>* phase_ = nullptr;
   size_t cursor_ = 0;

@@ -23,6 +23,7 @@ struct UnitProgress {
   Weights weights = Weights::kShard;
   bool forward = false, backward = false, reduced = false, settled = false;
   bool updated = false, published = false;
+  int32_t waits = -1;  // The op that is joined to one that has not come yet.
 };
 
 class Checker {
@@ -86,6 +87,7 @@ class Checker {
     if (update != (step_->op >= LLV_ZERO_NORM)) {
       refuse(update ? "NORM, ADAMW and PUBLISH alone belong here" : "this belongs to UPDATE");
     }
+    check_joined(now);
     switch (step_->op) {
       case LLV_ZERO_GATHER:
         demand(sharded(unit), "its weights are not sharded");
@@ -117,6 +119,26 @@ class Checker {
         break;
       default:
         check_update(now, unit);
+    }
+  }
+
+  // An exchange begins with the last of the steps that are joined to it; nothing waits for it
+  // before.
+  void check_joined(UnitProgress& now) {
+    const int32_t op = step_->op;
+    const bool joins = op == LLV_ZERO_GATHER || op == LLV_ZERO_REDUCE || op == LLV_ZERO_PUBLISH;
+    demand(step_->joined == 0 || (step_->joined == 1 && joins),
+           "joined is 0, or 1 of a GATHER, REDUCE or PUBLISH");
+    demand(op != LLV_ZERO_WAIT || now.waits != LLV_ZERO_GATHER,
+           "its GATHER has not begun: it is joined to a later one");
+    demand(op != LLV_ZERO_SETTLE || now.waits != LLV_ZERO_REDUCE,
+           "its REDUCE has not begun: it is joined to a later one");
+    if (step_->joined == 1) {
+      now.waits = op;
+    } else if (joins) {
+      for (UnitProgress& other : state_) {
+        other.waits = other.waits == op ? -1 : other.waits;
+      }
     }
   }
 
@@ -168,6 +190,11 @@ class Checker {
 
   void check_end() {
     for (int32_t unit = 0; unit < units(); ++unit) {
+      if (state(unit).waits >= 0) {
+        fail(LLV_INVALID, "phase %s of the plan has no %s that the one of %s is joined to",
+             kPhaseNames.at(phase_), kOps.at(static_cast<size_t>(state(unit).waits)),
+             unit_name(unit));
+      }
       if (phase_ == LLV_ZERO_UPDATE) {
         check_updated(unit);
       } else {
@@ -218,6 +245,8 @@ class Checker {
   bool norm_ = false;
 };
 
+}  // namespace
+
 void check_options(const ZeroOptions& options) {
   const auto check = [](bool holds, const char* name, int64_t value, const char* range) {
     if (!holds) {
@@ -232,17 +261,16 @@ void check_options(const ZeroOptions& options) {
         "0 to 4");
 }
 
-}  // namespace
-
 bool shards_weights(int32_t stage, int32_t unit_kind) {
   return stage == 3 && (unit_kind & kReplicated) == 0;
 }
 
-ZeroSteps checked_steps(const model::Llava& model, const ZeroOptions& options,
-                        std::span<const llv_zero_step> steps) {
-  check_options(options);
+namespace {
+
+// The phases, and with `indices` where each step stands among all.
+ZeroSteps sort_steps(const model::ParameterTable& table, std::span<const llv_zero_step> steps,
+                     std::array<std::vector<size_t>, kPhases>* indices) {
   ZeroSteps phases;
-  std::array<std::vector<size_t>, kPhases> indices;
   for (size_t i = 0; i < steps.size(); ++i) {
     const llv_zero_step& step = steps[i];
     const auto check = [&](const char* name, int32_t value, size_t count) {
@@ -253,10 +281,26 @@ ZeroSteps checked_steps(const model::Llava& model, const ZeroOptions& options,
     };
     check("phase", step.phase, kPhases);
     check("op", step.op, kOps.size());
-    check("unit", step.unit, model.table().units().size());
+    check("unit", step.unit, table.units().size());
     phases.at(static_cast<size_t>(step.phase)).push_back(step);
-    indices.at(static_cast<size_t>(step.phase)).push_back(i);
+    if (indices != nullptr) {
+      indices->at(static_cast<size_t>(step.phase)).push_back(i);
+    }
   }
+  return phases;
+}
+
+}  // namespace
+
+ZeroSteps sorted_steps(const model::ParameterTable& table, std::span<const llv_zero_step> steps) {
+  return sort_steps(table, steps, nullptr);
+}
+
+ZeroSteps checked_steps(const model::Llava& model, const ZeroOptions& options,
+                        std::span<const llv_zero_step> steps) {
+  check_options(options);
+  std::array<std::vector<size_t>, kPhases> indices;
+  ZeroSteps phases = sort_steps(model.table(), steps, &indices);
   Checker checker(model, options);
   for (size_t phase = 0; phase < kPhases; ++phase) {
     if (phase != LLV_ZERO_MICRO || options.accumulation > 1 || !phases[phase].empty()) {

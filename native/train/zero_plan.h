@@ -30,6 +30,13 @@ using ZeroSteps = std::array<std::vector<llv_zero_step>, kPhases>;
 // Whether the stage shards the unit's weights.
 [[nodiscard]] bool shards_weights(int32_t stage, int32_t unit_kind);
 
+// Throws LLV_INVALID, naming what is out of range.
+void check_options(const ZeroOptions& options);
+
+// The steps by phase; throws LLV_INVALID for numbers out of range.
+[[nodiscard]] ZeroSteps sorted_steps(const model::ParameterTable& table,
+                                     std::span<const llv_zero_step> steps);
+
 // Throws LLV_INVALID, with the step's index, unless every unit is whole where it computes, and
 // every trainable unit is reduced, settled, updated and published once, in that order.
 [[nodiscard]] ZeroSteps checked_steps(const model::Llava& model, const ZeroOptions& options,

@@ -29,7 +29,7 @@ public sealed class PlanTests
         Assert.Equal(
             (memory.Parameters, memory.Gradients, memory.Optimizer, memory.Workspace),
             (plan.Parameters, plan.Gradients, plan.Optimizer, plan.Workspace));
-        Assert.Equal(plan.Parameters + plan.Gradients + plan.Optimizer + plan.Workspace + plan.Scratch, plan.Total);
+        Assert.Equal(plan.Parameters + plan.Gradients + plan.Optimizer + plan.Transient + plan.Workspace + plan.Scratch, plan.Total);
     }
 
     [Fact]

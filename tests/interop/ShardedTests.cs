@@ -78,6 +78,33 @@ public sealed class ShardedTests
     }
 
     [Fact]
+    public void Ranks_hold_what_was_planned_and_files_hold_the_moments()
+    {
+        UnitKinds trained = UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head;
+        ShardingOptions zero = new() { Stage = 3 };
+        Workload workload = new() { Tokens = 5, Samples = 1, Supervised = 4, Units = trained };
+        MemoryPlan plan = MemoryPlan.Compute(Tiny.TextOnly, workload, zero, 2, Plan());
+        string folder = Directory.CreateTempSubdirectory("offload-").FullName;
+        MemoryStatistics[] ranks = Ranks(2, communicator =>
+        {
+            using Engine engine = new(new EngineOptions { Threads = 1 });
+            using Model model = Tiny.Model(engine, Tiny.TextOnly);
+            model.SetTrainable(trained);
+            TrainerOptions options = new() { OffloadFolder = folder, OffloadOptimizer = true };
+            using Trainer trainer = new(model, options, communicator, zero, Plan());
+            trainer.Accumulate(Tiny.Batch(Tiny.TextOnly, [3, 9, 4, 1, 7]), 0.1);
+            trainer.Step(Groups, 1);
+            return engine.Memory();
+        });
+        Directory.Delete(folder);
+        MemoryStatistics first = ranks[0];
+        Assert.Equal(
+            (plan.Parameters, plan.Gradients, 0, plan.Transient, plan.Workspace, plan.Optimizer),
+            (first.Parameters, first.Gradients, first.Optimizer, first.Transient, first.Workspace, first.Mapped));
+        Assert.True(plan.Transient > 0 && ranks[1].Mapped <= first.Mapped);
+    }
+
+    [Fact]
     public void A_plan_with_a_fault_is_refused_with_the_step()
     {
         using Communicator communicator = new(

@@ -25,14 +25,16 @@ _Static_assert(offsetof(llv_engine_options, index) == 12, "llv_engine_options.in
 _Static_assert(offsetof(llv_engine_options, threads) == 16, "llv_engine_options.threads");
 _Static_assert(offsetof(llv_engine_options, reserved) == 20, "llv_engine_options.reserved");
 
-_Static_assert(sizeof(llv_memory) == 56, "llv_memory");
+_Static_assert(sizeof(llv_memory) == 72, "llv_memory");
 _Static_assert(offsetof(llv_memory, parameters) == 0, "llv_memory.parameters");
 _Static_assert(offsetof(llv_memory, gradients) == 8, "llv_memory.gradients");
 _Static_assert(offsetof(llv_memory, optimizer) == 16, "llv_memory.optimizer");
-_Static_assert(offsetof(llv_memory, workspace) == 24, "llv_memory.workspace");
-_Static_assert(offsetof(llv_memory, peak) == 32, "llv_memory.peak");
-_Static_assert(offsetof(llv_memory, resident) == 40, "llv_memory.resident");
-_Static_assert(offsetof(llv_memory, resident_peak) == 48, "llv_memory.resident_peak");
+_Static_assert(offsetof(llv_memory, transient) == 24, "llv_memory.transient");
+_Static_assert(offsetof(llv_memory, workspace) == 32, "llv_memory.workspace");
+_Static_assert(offsetof(llv_memory, mapped) == 40, "llv_memory.mapped");
+_Static_assert(offsetof(llv_memory, peak) == 48, "llv_memory.peak");
+_Static_assert(offsetof(llv_memory, resident) == 56, "llv_memory.resident");
+_Static_assert(offsetof(llv_memory, resident_peak) == 64, "llv_memory.resident_peak");
 
 _Static_assert(sizeof(llv_model_config) == 120, "llv_model_config");
 _Static_assert(offsetof(llv_model_config, size) == 0, "llv_model_config.size");
@@ -124,7 +126,7 @@ _Static_assert(offsetof(llv_communicator_info, world) == 8, "llv_communicator_in
 _Static_assert(offsetof(llv_communicator_info, timeout_ms) == 12,
                "llv_communicator_info.timeout_ms");
 
-_Static_assert(sizeof(llv_trainer_options) == 40, "llv_trainer_options");
+_Static_assert(sizeof(llv_trainer_options) == 56, "llv_trainer_options");
 _Static_assert(offsetof(llv_trainer_options, size) == 0, "llv_trainer_options.size");
 _Static_assert(offsetof(llv_trainer_options, beta1) == 8, "llv_trainer_options.beta1");
 _Static_assert(offsetof(llv_trainer_options, beta2) == 16, "llv_trainer_options.beta2");
@@ -133,6 +135,12 @@ _Static_assert(offsetof(llv_trainer_options, recompute_layers) == 32,
                "llv_trainer_options.recompute_layers");
 _Static_assert(offsetof(llv_trainer_options, tokens_at_once) == 36,
                "llv_trainer_options.tokens_at_once");
+_Static_assert(offsetof(llv_trainer_options, offload_folder) == 40,
+               "llv_trainer_options.offload_folder");
+_Static_assert(offsetof(llv_trainer_options, offload_optimizer) == 48,
+               "llv_trainer_options.offload_optimizer");
+_Static_assert(offsetof(llv_trainer_options, offload_weights) == 52,
+               "llv_trainer_options.offload_weights");
 
 _Static_assert(sizeof(llv_workload) == 64, "llv_workload");
 _Static_assert(offsetof(llv_workload, size) == 0, "llv_workload.size");
@@ -147,13 +155,14 @@ _Static_assert(offsetof(llv_workload, recompute_layers) == 52, "llv_workload.rec
 _Static_assert(offsetof(llv_workload, threads) == 56, "llv_workload.threads");
 _Static_assert(offsetof(llv_workload, reserved) == 60, "llv_workload.reserved");
 
-_Static_assert(sizeof(llv_plan) == 48, "llv_plan");
+_Static_assert(sizeof(llv_plan) == 56, "llv_plan");
 _Static_assert(offsetof(llv_plan, parameters) == 0, "llv_plan.parameters");
 _Static_assert(offsetof(llv_plan, gradients) == 8, "llv_plan.gradients");
 _Static_assert(offsetof(llv_plan, optimizer) == 16, "llv_plan.optimizer");
-_Static_assert(offsetof(llv_plan, workspace) == 24, "llv_plan.workspace");
-_Static_assert(offsetof(llv_plan, scratch) == 32, "llv_plan.scratch");
-_Static_assert(offsetof(llv_plan, total) == 40, "llv_plan.total");
+_Static_assert(offsetof(llv_plan, transient) == 24, "llv_plan.transient");
+_Static_assert(offsetof(llv_plan, workspace) == 32, "llv_plan.workspace");
+_Static_assert(offsetof(llv_plan, scratch) == 40, "llv_plan.scratch");
+_Static_assert(offsetof(llv_plan, total) == 48, "llv_plan.total");
 
 _Static_assert(sizeof(llv_group) == 16, "llv_group");
 _Static_assert(offsetof(llv_group, learning_rate) == 0, "llv_group.learning_rate");
@@ -167,7 +176,7 @@ _Static_assert(sizeof(llv_zero_step) == 16, "llv_zero_step");
 _Static_assert(offsetof(llv_zero_step, phase) == 0, "llv_zero_step.phase");
 _Static_assert(offsetof(llv_zero_step, op) == 4, "llv_zero_step.op");
 _Static_assert(offsetof(llv_zero_step, unit) == 8, "llv_zero_step.unit");
-_Static_assert(offsetof(llv_zero_step, reserved) == 12, "llv_zero_step.reserved");
+_Static_assert(offsetof(llv_zero_step, joined) == 12, "llv_zero_step.joined");
 
 _Static_assert(sizeof(llv_zero_options) == 48, "llv_zero_options");
 _Static_assert(offsetof(llv_zero_options, size) == 0, "llv_zero_options.size");

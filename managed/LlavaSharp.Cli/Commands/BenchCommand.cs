@@ -26,6 +26,13 @@ internal static class BenchCommand
           scaling  what a step costs against tokens, layers, width, batch and threads; draws
                    scaling-sizes.svg and scaling-threads.svg into --out FOLDER [artifacts/bench].
 
+          zero     memory of a rank at 1, 2 and 4 processes, in every stage and way of training, beside
+                   the simulation's; writes scaling-memory-measured.md into --out FOLDER.
+
+          overlap  what fetching ahead hides and shared exchanges save where exchanges are slow,
+                   beside the simulation's; writes scaling-overlap-measured.md into --out FOLDER.
+                   Both need mpirun.
+
           --seconds S   about how long a case takes [3]
           --runs N      how often a load or a step is timed [5]
           --json        one JSON object a line instead of text
@@ -53,9 +60,10 @@ internal static class BenchCommand
         Option<int> hidden = Flag.Whole("--hidden", 768, 64), layers = Flag.Whole("--layers", 8, 1), batch = Flag.Whole("--batch", 4, 1);
         Option<int> tokens = Flag.Whole("--tokens", 0, 0), threads = Flag.Whole("--threads", 0, 0);
         var folder = new Option<string>("--out") { DefaultValueFactory = _ => Path.Combine("artifacts", "bench") };
+        Option<string?> @case = new("--case"), result = new("--result"); // What zero and overlap start their processes with.
         var command = new Command("bench", "time a part of training")
         {
-            what, seconds, peer, model, runs, json, stage, hidden, layers, batch, tokens, threads, folder,
+            what, seconds, peer, model, runs, json, stage, hidden, layers, batch, tokens, threads, folder, @case, result,
         };
         command.SetAction(parsed =>
         {
@@ -82,10 +90,29 @@ internal static class BenchCommand
                     },
                     print),
                 "scaling" => Scaling(shell, parsed.GetValue(folder)!, print),
-                _ => throw new UserErrorException($"there is no benchmark '{name}'; there is: images, load, step, scaling"),
+                "zero" or "overlap" => Zero(shell, name, parsed.GetValue(folder)!, parsed.GetValue(@case), parsed.GetValue(result)),
+                _ => throw new UserErrorException($"there is no benchmark '{name}'; there is: images, load, step, scaling, zero, overlap"),
             };
         });
         return new(command, "times reading pictures or loading a model on this machine", "llavasharp bench images", Help);
+    }
+
+    private static int Zero(Shell shell, string name, string folder, string? @case, string? result)
+    {
+        if (@case is not null && result is not null)
+        {
+            ZeroBenches.Take(shell, @case, result);
+        }
+        else if (name == "zero")
+        {
+            new ZeroBenches(shell, folder).Memory();
+        }
+        else
+        {
+            new ZeroBenches(shell, folder).Overlap();
+        }
+
+        return ExitCode.Ok;
     }
 
     private static int Step(Shell shell, StepCase @case, Action<object> print)

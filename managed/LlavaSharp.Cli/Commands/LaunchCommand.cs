@@ -87,7 +87,13 @@ internal static class LaunchCommand
             : (processes, restarts, [.. arguments.Skip(at)]);
     }
 
-    private static int Start(Shell shell, int processes, string[] verb, bool again)
+    /// <summary>Starts processes of a verb and waits for them.</summary>
+    /// <param name="shell">Variables, and when to stop.</param>
+    /// <param name="processes">How many.</param>
+    /// <param name="verb">The verb and its arguments.</param>
+    /// <param name="again">Whether they were lost before.</param>
+    /// <returns>What they end with.</returns>
+    public static int Start(Shell shell, int processes, string[] verb, bool again)
     {
         var start = new ProcessStartInfo("mpirun") { RedirectStandardError = true };
         string[] own = Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet"

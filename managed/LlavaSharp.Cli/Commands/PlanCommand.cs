@@ -90,6 +90,7 @@ internal static class PlanCommand
                 SupervisedPerSample = Math.Min(parsed.GetValue(supervised), parsed.GetValue(tokens)),
                 RecomputeLayers = Math.Min(parsed.GetValue(recompute), config.Text.LayerCount),
                 ImagesPerSample = config.Vision is null ? 0 : 1,
+                LoraRank = parsed.GetRequiredValue(train) == "lora" ? parsed.GetValue(rank) : 0,
             };
             var options = new ZeroDivision
             {
@@ -121,12 +122,12 @@ internal static class PlanCommand
         Line($"{units.Sum(u => u.Elements):#,0} parameters, {units.Where(u => u.Trainable).Sum(u => u.Elements):#,0} trained, over {options.World} devices: {machine.Name}");
         Line($"{work.Samples} samples of {work.TokensPerSample} tokens a device, {work.Accumulation} micro-batches an update, {work.RecomputeLayers} layers recomputed");
         Line($"");
-        Line($"stage   GB a device: weights  gathered  gradients  optimizer  activations    total   update s  exposed s  samples/s   MFU");
+        Line($"stage   GB a device: weights  transient  gradients  optimizer  activations    total   update s  exposed s  samples/s   MFU");
         foreach (var plan in plans)
         {
             var update = Simulator.Run(plan, machine, work);
             var (m, full) = (update.Memory, update.Memory.Total > machine.MemoryBytes ? "  more than a device has" : "");
-            Line($"{plan.Division.Stage,5}   {m.Weights / 1e9,20:0.00}  {m.Gathered / 1e9,8:0.00}  {m.Gradients / 1e9,9:0.00}  {m.Optimizer / 1e9,9:0.00}  {m.Activations / 1e9,11:0.00}  {m.Total / 1e9,7:0.00}  {update.Seconds,9:0.000}  {update.ExposedSeconds,9:0.000}  {update.SamplesPerSecond,9:0.0}  {update.Utilisation,4:0%}{full}");
+            Line($"{plan.Division.Stage,5}   {m.Weights / 1e9,20:0.00}  {m.Transient / 1e9,9:0.00}  {m.Gradients / 1e9,9:0.00}  {m.Optimizer / 1e9,9:0.00}  {m.Activations / 1e9,11:0.00}  {m.Total / 1e9,7:0.00}  {update.Seconds,9:0.000}  {update.ExposedSeconds,9:0.000}  {update.SamplesPerSecond,9:0.0}  {update.Utilisation,4:0%}{full}");
             if (show)
             {
                 output.WriteLine();

@@ -15,10 +15,14 @@ public sealed record ZeroDivision
     /// embedding, or the head: at most this many and one are whole at once.</summary>
     public int Prefetch { get; init; } = 1;
 
-    /// <summary>Gradients on their way are waited for when so many more elements have followed them, so that at most two such buckets
-    /// are held; the engine also exchanges no more than this at a time. DeepSpeed's reduce_bucket_size; the default is Hugging Face's
-    /// "auto" at a width of 4096.</summary>
+    /// <summary>Gradients of units that follow each other share an exchange up to so many elements, and larger ones go in pieces of this
+    /// size. What is on its way is waited for when the next bucket is full, so that at most two are held. DeepSpeed's
+    /// reduce_bucket_size; the default is Hugging Face's "auto" at a width of 4096.</summary>
     public long BucketElements { get; init; } = 1 << 24;
+
+    /// <summary>Weights that are gathered next to each other share an exchange up to so many elements: a layer and its adapters, and
+    /// units that were updated. DeepSpeed's allgather_bucket_size.</summary>
+    public long GatherElements { get; init; } = 1 << 24;
 
     /// <summary>Whether exchanges run beside the computing; DeepSpeed's overlap_comm.</summary>
     public bool Overlap { get; init; } = true;
@@ -31,6 +35,7 @@ public sealed record ZeroDivision
         Require(World >= 1, $"{World} processes: at least 1 is needed");
         Require(Prefetch >= 0, $"prefetch {Prefetch}: 0 fetches each block when it is needed, 1 one ahead");
         Require(BucketElements >= 1, $"reduce_bucket_size {BucketElements}: at least 1 is needed");
+        Require(GatherElements >= 1, $"allgather_bucket_size {GatherElements}: at least 1 is needed");
     }
 
     private static void Require(bool holds, FormattableString otherwise)

@@ -4,7 +4,8 @@ using LlavaSharp.Interop;
 
 namespace LlavaSharp.Zero;
 
-/// <summary>A plan for people: one line for each compute step, with what it waits for before it and what it sets off after it.</summary>
+/// <summary>A plan for people: one line for each compute step, with what it waits for before it and what it sets off after it. A plus
+/// stands behind what shares the next exchange of its kind.</summary>
 public static class ZeroPlanText
 {
     /// <summary>Writes a plan down.</summary>
@@ -60,7 +61,7 @@ public static class ZeroPlanText
                 line.Clear().Append(computes ? "" : "    ").Append(step.Op.ToString().ToLowerInvariant());
             }
 
-            line.Append(' ').Append(step.Op == ZeroOp.Norm ? "" : names[step.Unit]);
+            line.Append(' ').Append(step.Op == ZeroOp.Norm ? "" : names[step.Unit]).Append(step.Joined ? " +" : "");
             last = step.Op;
         }
 

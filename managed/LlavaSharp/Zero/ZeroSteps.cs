@@ -14,6 +14,7 @@ internal sealed class ZeroSteps
     private readonly List<(ZeroUnit Unit, ZeroOp Op)> _uses = [];
     private readonly List<ShardingStep> _steps = [];
     private readonly List<ZeroUnit> _filling = [], _travelling = [];
+    private readonly Dictionary<ZeroOp, (int Last, long Elements)> _shared = [];
     private ZeroPhase _phase;
 
     private ZeroSteps(IReadOnlyList<ZeroUnit> units, ZeroDivision division)
@@ -46,13 +47,19 @@ internal sealed class ZeroSteps
     private void Pass(ZeroPhase phase, bool reduces)
     {
         _phase = phase;
+        _shared.Clear();
         HashSet<int> whole = [], ready = [];
         for (var at = 0; at < _uses.Count; at++)
         {
             var (unit, op) = _uses[at];
             foreach (var block in Window(at).Where(whole.Add))
             {
-                Each(block, ZeroOp.Gather);
+                // What is needed first is not held up by what is needed later.
+                _shared.Remove(ZeroOp.Gather);
+                foreach (var part in Parts(block))
+                {
+                    Share(ZeroOp.Gather, part, _division.GatherElements);
+                }
             }
 
             if (whole.Contains(unit.Index) && ready.Add(unit.Index))
@@ -112,19 +119,45 @@ internal sealed class ZeroSteps
     {
         foreach (var unit in _blocks[block].Where(_trained.Contains))
         {
-            Add(ZeroOp.Reduce, unit.Index);
+            var filled = _filling.Sum(u => u.Elements);
+            if (_filling.Count > 0 && filled + unit.Elements > _division.BucketElements)
+            {
+                CloseBucket();
+            }
+
+            Share(ZeroOp.Reduce, unit, _division.BucketElements);
             _filling.Add(unit);
             if (_filling.Sum(u => u.Elements) >= _division.BucketElements)
             {
-                Settle(_travelling);
-                _travelling.AddRange(_filling);
-                _filling.Clear();
-                if (!_division.Overlap)
-                {
-                    Settle(_travelling);
-                }
+                CloseBucket();
             }
         }
+    }
+
+    private void CloseBucket()
+    {
+        Settle(_travelling);
+        _travelling.AddRange(_filling);
+        _filling.Clear();
+        _shared.Remove(ZeroOp.Reduce);
+        if (!_division.Overlap)
+        {
+            Settle(_travelling);
+        }
+    }
+
+    // Adds a step that shares the exchange of the one of its op before it, as long as both fit.
+    private void Share(ZeroOp op, ZeroUnit unit, long limit)
+    {
+        var (last, elements) = _shared.GetValueOrDefault(op, (-1, 0));
+        var fits = last >= 0 && elements + unit.Elements <= limit;
+        if (fits)
+        {
+            _steps[last] = _steps[last] with { Joined = true };
+        }
+
+        _shared[op] = (_steps.Count, (fits ? elements : 0) + unit.Elements);
+        Add(op, unit.Index);
     }
 
     private void Settle(List<ZeroUnit> units)
@@ -136,24 +169,27 @@ internal sealed class ZeroSteps
     private void Update()
     {
         _phase = ZeroPhase.Update;
+        _shared.Clear();
         Add(ZeroOp.Norm, 0);
         foreach (var unit in _trained)
         {
             Add(ZeroOp.Adamw, unit.Index);
             if (_division.Stage is 1 or 2 || (_division.Stage == 3 && !unit.IsDivisible))
             {
-                Add(ZeroOp.Publish, unit.Index);
+                Share(ZeroOp.Publish, unit, _division.GatherElements);
             }
         }
     }
 
     private void Each(int block, ZeroOp op)
     {
-        foreach (var unit in _blocks[block].Where(u => u.Elements > 0))
+        foreach (var unit in Parts(block))
         {
             Add(op, unit.Index);
         }
     }
+
+    private IEnumerable<ZeroUnit> Parts(int block) => _blocks[block].Where(u => u.Elements > 0);
 
     private void Add(ZeroOp op, int unit) => _steps.Add(new(_phase, op, unit));
 }

@@ -48,6 +48,7 @@ internal static class PlanModel
             World = random.Next(1, 17),
             Prefetch = random.Next(5),
             BucketElements = 1L << random.Next(16),
+            GatherElements = 1L << random.Next(16),
             Overlap = random.Next(3) > 0,
         });
     }

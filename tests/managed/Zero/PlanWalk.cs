@@ -25,6 +25,7 @@ internal sealed class PlanWalk(ZeroPlan plan, ZeroPhase phase)
         plan.Units.ToDictionary(u => u.Index, u => plan.Divides(u) ? Weights.Shard : Weights.Whole);
     private readonly Dictionary<int, Gradient> _gradients = plan.Units.ToDictionary(u => u.Index, _ => Gradient.None);
     private readonly List<int> _forward = [], _backward = [], _updated = [];
+    private readonly Dictionary<ZeroOp, List<ZeroUnit>> _open = [];
     private bool _normed;
 
     public void Check()
@@ -32,12 +33,14 @@ internal sealed class PlanWalk(ZeroPlan plan, ZeroPhase phase)
         foreach (var step in plan.Steps.Where(s => s.Phase == phase))
         {
             Step(step);
+            Join(step);
             ZeroUnit[] live = [.. plan.Units.Where(u => plan.Divides(u) && u.Host == u.Index && _weights[u.Index] != Weights.Shard)];
             var travelling = plan.Units.Where(u => _gradients[u.Index] == Gradient.Travelling).Select(u => u.Elements).ToArray();
             Assert.True(travelling.Sum() < (2 * plan.Division.BucketElements) + (2 * travelling.DefaultIfEmpty().Max()));
             Assert.True(live.Length <= plan.Division.Prefetch + 1, $"{live.Length} blocks at {step}");
         }
 
+        Assert.All(_open.Values, Assert.Empty);
         Assert.All(plan.Units, u => Assert.Equal(plan.Divides(u) ? Weights.Shard : Weights.Whole, _weights[u.Index]));
         ZeroUnit[] trained = [.. plan.Units.Where(u => u.Trainable && u.Elements > 0)];
         ZeroUnit[] chain = [.. plan.Units.Where(u => u.Host == u.Index && u.Elements > 0)];
@@ -84,6 +87,33 @@ internal sealed class PlanWalk(ZeroPlan plan, ZeroPhase phase)
             default:
                 UpdateStep(step);
                 break;
+        }
+    }
+
+    // What shares an exchange fits its bucket, and nothing waits for it before its last part.
+    private void Join(ShardingStep step)
+    {
+        var began = step.Op switch
+        {
+            ZeroOp.Wait => ZeroOp.Gather,
+            ZeroOp.Settle => ZeroOp.Reduce,
+            _ => step.Op,
+        };
+        if (!_open.TryGetValue(began, out var open))
+        {
+            _open[began] = open = [];
+        }
+
+        Assert.True(began == step.Op || open.All(u => u.Index != step.Unit), $"{step} has not begun");
+        if (began == step.Op && (step.Joined || open.Count > 0))
+        {
+            open.Add(plan.Units[step.Unit]);
+            var limit = step.Op == ZeroOp.Reduce ? plan.Division.BucketElements : plan.Division.GatherElements;
+            Assert.True(step.Op is ZeroOp.Gather or ZeroOp.Reduce or ZeroOp.Publish && open.Sum(u => u.Elements) <= limit, $"{step}");
+            if (!step.Joined)
+            {
+                open.Clear();
+            }
         }
     }
 

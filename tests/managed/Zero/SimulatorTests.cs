@@ -34,7 +34,7 @@ public sealed class SimulatorTests
             Assert.Equal(0, update.ExposedSeconds, 1e-12);
             Assert.Equal(0, update.ExchangeSeconds);
             Assert.Equal((2 * elements, 0.0, 2 * trained, 12 * trained),
-                (update.Memory.Weights, update.Memory.Gathered, update.Memory.Gradients, update.Memory.Optimizer));
+                (update.Memory.Weights, update.Memory.Transient, update.Memory.Gradients, update.Memory.Optimizer));
         }
     }
 
@@ -52,9 +52,10 @@ public sealed class SimulatorTests
         double elements = plan.Units.Where(u => u.Trainable).Sum(u => u.Elements);
         var replicated = 2.0 * plan.Units.Where(u => !plan.Divides(u) && (!u.Trainable || stage == 3)).Sum(u => u.Elements);
 
-        // At the fullest moment the exchange of at most two whole gradients is under way, and one block is whole.
+        // At the fullest moment the exchange of at most two whole gradients is under way, one block is whole, and a bucket of small
+        // units is sent and received.
         var most = plan.Units.Where(u => u.IsDivisible).Max(u => u.Elements);
-        var inFlight = (stage >= 2 ? 3 * 2.0 * most : 0) + (stage == 3 ? 2.0 * most : 0);
+        var inFlight = (2 * 2.0 * plan.Division.BucketElements) + (stage >= 2 ? 3 * 2.0 * most : 0) + (stage == 3 ? 2.0 * most : 0);
         var formula = (elements * (whole + (divided / World))) + replicated;
         var held = update.Memory.Total - update.Memory.Activations;
         Assert.InRange(held, formula * 0.999, (formula + inFlight) * 1.001);
@@ -83,13 +84,14 @@ public sealed class SimulatorTests
             DevicesPerHost = 2,
             Host = new(1, 0),
         };
-        Assert.Equal(0.5, machine.GatherSeconds(1, 2));
-        Assert.Equal(0, machine.GatherSeconds(1, 1));
+        Assert.Equal(0.5, machine.MoveSeconds(1, 2));
+        Assert.Equal((0, 0), (machine.MoveSeconds(1, 1), machine.LatencySeconds(1)));
 
         // Four devices on two hosts: three quarters within, half of it over two ports.
-        Assert.Equal(0.75, (machine with { Network = new(1, 0) }).GatherSeconds(1, 4));
-        Assert.Equal(0.25 / 0.1, (machine with { Network = new(0.1, 0) }).GatherSeconds(1, 4), 1e-12);
-        Assert.Equal(0.75 + 1 + 2, (machine with { Host = new(1, 1), Network = new(1, 2) }).GatherSeconds(1, 4));
+        Assert.Equal(0.75, (machine with { Network = new(1, 0) }).MoveSeconds(1, 4));
+        Assert.Equal(0.25 / 0.1, (machine with { Network = new(0.1, 0) }).MoveSeconds(1, 4), 1e-12);
+        Assert.Equal(1 + 2, (machine with { Host = new(1, 1), Network = new(1, 2) }).LatencySeconds(4));
+        Assert.Equal(8 * 0.75 * 4 + 3, (machine with { Host = new(1, 1), Network = new(1, 2) }).MeetSeconds(4));
     }
 
     [Fact]

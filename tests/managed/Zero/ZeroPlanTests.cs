@@ -14,7 +14,7 @@ public sealed class ZeroPlanTests
               wait embed
           forward embed
               release embed
-              gather layer.1 layer.1.lora
+              gather layer.1 + layer.1.lora
               wait layer.0
           forward layer.0
               release layer.0
@@ -40,7 +40,7 @@ public sealed class ZeroPlanTests
 
     private const string Golden = $"""
         ZeRO-3 over 4, prefetch 1, buckets of 100, exchanges beside computing; 70 steps
-        hash d2181cb056b62e5c
+        hash 4c4abd4ad45d68cb
 
            0  vision                       700  whole, frozen
            1  projector                    100  whole, trained, state divided
@@ -140,7 +140,11 @@ public sealed class ZeroPlanTests
     public void Refuses_what_makes_no_plan(int stage, int world, int prefetch, long bucket, string message)
     {
         var options = new ZeroDivision { Stage = stage, World = world, Prefetch = prefetch, BucketElements = bucket };
-        Assert.Equal(message, Assert.Throws<UserErrorException>(() => ZeroPlan.Build(PlanModel.Units(1, UnitKinds.Head), options)).Message);
+        Assert.Equal(message, Refusal(options));
+        Assert.Equal("allgather_bucket_size 0: at least 1 is needed", Refusal(new() { GatherElements = 0 }));
+
+        static string Refusal(ZeroDivision division) =>
+            Assert.Throws<UserErrorException>(() => ZeroPlan.Build(PlanModel.Units(1, UnitKinds.Head), division)).Message;
     }
 
     [Fact]
@@ -149,6 +153,23 @@ public sealed class ZeroPlanTests
         var units = PlanModel.Units(2, UnitKinds.Lora | UnitKinds.Projector, i => i == 1);
         var plan = ZeroPlan.Build(units, new() { Stage = 3, World = 4, BucketElements = 100 });
         Assert.Equal(Golden, ZeroPlanText.Show(plan));
+    }
+
+    /// <summary>Small units share exchanges, in both directions; a large one goes by itself.</summary>
+    [Fact]
+    public void Small_units_share_an_exchange()
+    {
+        var units = PlanModel.Units(6, UnitKinds.Lora | UnitKinds.Projector, _ => true);
+        int Exchanges(ZeroOp op, int stage, long bucket) =>
+            ZeroPlan.Build(units, new() { Stage = stage, World = 4, BucketElements = bucket, GatherElements = bucket })
+                .Steps.Count(s => s.Op == op && !s.Joined && s.Phase != ZeroPhase.Micro);
+
+        // Six adapters of 50 elements and a projector of 100.
+        Assert.Equal((7, 3, 1), (Exchanges(ZeroOp.Reduce, 1, 1), Exchanges(ZeroOp.Reduce, 1, 150), Exchanges(ZeroOp.Reduce, 1, 1000)));
+        Assert.Equal((7, 3, 1), (Exchanges(ZeroOp.Publish, 1, 1), Exchanges(ZeroOp.Publish, 1, 150), Exchanges(ZeroOp.Publish, 1, 1000)));
+
+        // A layer of 300 with its adapters.
+        Assert.Equal((24, 13), (Exchanges(ZeroOp.Gather, 3, 349), Exchanges(ZeroOp.Gather, 3, 350)));
     }
 
     [Theory]

@@ -101,7 +101,7 @@ class PlanMaker {
     int32_t layer = -1;
   };
   void add(int32_t op, int32_t unit) {
-    steps_.push_back({.phase = phase_, .op = op, .unit = unit, .reserved = 0});
+    steps_.push_back({.phase = phase_, .op = op, .unit = unit, .joined = 0});
   }
   template <typename Test>
   std::vector<int32_t> all(Test test) const {
@@ -169,6 +169,21 @@ class PlanMaker {
   std::vector<llv_zero_step> steps_;
 };
 
+// Joins exchanges: gathers that stand side by side, all reductions of a phase, all publications.
+inline void join(std::vector<llv_zero_step>& steps) {
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const llv_zero_step& step = steps[i];
+    const bool beside = step.op == LLV_ZERO_GATHER;
+    const bool all = step.op == LLV_ZERO_REDUCE || step.op == LLV_ZERO_PUBLISH;
+    const size_t last = beside ? std::min(i + 2, steps.size()) : all ? steps.size() : i;
+    for (size_t next = i + 1; next < last; ++next) {
+      if (steps[next].phase == step.phase && steps[next].op == step.op) {
+        steps[i].joined = 1;
+      }
+    }
+  }
+}
+
 inline llv_zero_options zero_options(int32_t stage, int32_t accumulation) {
   llv_zero_options options;
   ok(llv_zero_options_init(&options));
@@ -180,11 +195,14 @@ inline llv_zero_options zero_options(int32_t stage, int32_t accumulation) {
 
 inline Trainer make_sharded(const Model& model, const Communicator& communicator,
                             const llv_zero_options& zero, int32_t recompute = 0,
-                            bool prefetch = true) {
+                            bool prefetch = true, bool joined = false) {
   llv_trainer_options options;
   ok(llv_trainer_options_init(&options));
   options.recompute_layers = recompute;
-  const std::vector<llv_zero_step> steps = PlanMaker(model, zero.stage, prefetch).make();
+  std::vector<llv_zero_step> steps = PlanMaker(model, zero.stage, prefetch).make();
+  if (joined) {
+    join(steps);
+  }
   llv_trainer* trainer = nullptr;
   ok(llv_trainer_create_sharded(model.get(), &options, communicator.get(), &zero, steps.data(),
                                 static_cast<int64_t>(steps.size()), &trainer));

@@ -20,6 +20,7 @@ struct ZeroRun {
   int32_t storage = LLV_STORE_FLOAT32;
   int32_t linear_storage = LLV_STORE_FLOAT32;
   bool dora = false;
+  bool joined = false;
 };
 
 inline void PrintTo(const ZeroRun& run, std::ostream* out) {
@@ -119,7 +120,8 @@ inline Outcome train(
   const Engine engine = make_engine(1);
   const Model model = run_model(engine, run);
   const Trainer trainer =
-      make_sharded(model, communicator, zero_options(run.stage, run.accumulation), run.recompute);
+      make_sharded(model, communicator, zero_options(run.stage, run.accumulation), run.recompute,
+                   true, run.joined);
   Outcome outcome;
   for (int32_t step = 0; step < run.steps; ++step) {
     double sum = 0;

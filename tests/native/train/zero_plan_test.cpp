@@ -109,6 +109,41 @@ TEST_F(ZeroPlan, ReducesUpdatesAndPublishesEachUnitOnce) {
                     " of the plan (UPDATE, ADAMW of projector): NORM comes first");
 }
 
+TEST_F(ZeroPlan, WaitsForNoExchangeThatHasNotBegun) {
+  const auto join_step = [&](int32_t phase, int32_t op, int32_t unit, int32_t value = 1) {
+    const std::ptrdiff_t at = find(phase, op, unit);
+    plan_[static_cast<size_t>(at)].joined = value;
+    return std::to_string(at);
+  };
+  make(2);
+  join(plan_);
+  EXPECT_EQ(status(), LLV_OK) << message_;
+  make(3);
+  join(plan_);
+  EXPECT_EQ(status(), LLV_OK) << message_;
+  make(3);
+  join_step(LLV_ZERO_LAST, LLV_ZERO_GATHER, 5);
+  expect_refused("step " + std::to_string(find(LLV_ZERO_LAST, LLV_ZERO_WAIT, 5)) +
+                 " of the plan (LAST, WAIT of head): its GATHER has not begun: it is joined to "
+                 "a later one");
+  make(2);
+  join_step(LLV_ZERO_MICRO, LLV_ZERO_REDUCE, 1);
+  expect_refused("step " + std::to_string(find(LLV_ZERO_MICRO, LLV_ZERO_SETTLE, 1)) +
+                 " of the plan (MICRO, SETTLE of projector): its REDUCE has not begun: it is "
+                 "joined to a later one");
+  make(1);
+  join_step(LLV_ZERO_UPDATE, LLV_ZERO_PUBLISH, 5);
+  expect_refused("phase UPDATE of the plan has no PUBLISH that the one of head is joined to");
+  make(1);
+  expect_refused("step " + join_step(LLV_ZERO_LAST, LLV_ZERO_SETTLE, 5) +
+                 " of the plan (LAST, SETTLE of head): joined is 0, or 1 of a GATHER, REDUCE or "
+                 "PUBLISH");
+  make(1);
+  expect_refused("step " + join_step(LLV_ZERO_LAST, LLV_ZERO_REDUCE, 5, 2) +
+                 " of the plan (LAST, REDUCE of head): joined is 0, or 1 of a GATHER, REDUCE or "
+                 "PUBLISH");
+}
+
 TEST_F(ZeroPlan, KeepsTheOrderOfThePass) {
   make(0);
   std::swap(plan_[static_cast<size_t>(find(LLV_ZERO_LAST, LLV_ZERO_FORWARD, 3))].unit,

@@ -121,31 +121,34 @@ public sealed record Machine
 
     /// <summary>Seconds in which every device gets <paramref name="bytes"/> in all, of which each device holds an equal part: an
     /// all-gather, or the reverse of one. Within a host and between hosts the parts move at the same time; each port carries its share of
-    /// what enters its host. Messages wait for each other as in a tree.</summary>
+    /// what enters its host.</summary>
     /// <param name="bytes">What is whole afterwards.</param>
     /// <param name="world">Devices.</param>
-    /// <returns>Seconds.</returns>
-    public double GatherSeconds(double bytes, int world)
+    /// <returns>Seconds, latency not counted.</returns>
+    public double MoveSeconds(double bytes, int world)
     {
-        if (world <= 1)
-        {
-            return 0;
-        }
-
-        var near = Math.Min(world, DevicesPerHost);
-        var hosts = (world + DevicesPerHost - 1) / DevicesPerHost;
+        var (near, hosts) = Spread(world);
         var within = near == 1 ? 0 : bytes * (world - 1) / world / Host.BytesPerSecond;
         var between = hosts == 1 ? 0 : bytes * (hosts - 1) / hosts / (near * Network.BytesPerSecond);
-        return Math.Max(within, between) + LatencySeconds(near, hosts);
+        return Math.Max(within, between);
+    }
+
+    /// <summary>Seconds before an exchange's first byte arrives: messages wait for each other as in a tree.</summary>
+    /// <param name="world">Devices.</param>
+    /// <returns>Seconds; none where there is one device.</returns>
+    public double LatencySeconds(int world)
+    {
+        var (near, hosts) = Spread(world);
+        return (Math.Ceiling(Math.Log2(near)) * Host.LatencySeconds) + (Math.Ceiling(Math.Log2(hosts)) * Network.LatencySeconds);
     }
 
     /// <summary>Seconds of an exchange of a few bytes.</summary>
     /// <param name="world">Devices.</param>
     /// <returns>Seconds.</returns>
-    public double MeetSeconds(int world) => GatherSeconds(8.0 * world, world);
+    public double MeetSeconds(int world) => MoveSeconds(8.0 * world, world) + LatencySeconds(world);
 
-    private double LatencySeconds(int near, int hosts) =>
-        (Math.Ceiling(Math.Log2(near)) * Host.LatencySeconds) + (Math.Ceiling(Math.Log2(hosts)) * Network.LatencySeconds);
+    // Devices of a host that take part, and hosts.
+    private (int Near, int Hosts) Spread(int world) => (Math.Min(world, DevicesPerHost), (world + DevicesPerHost - 1) / DevicesPerHost);
 
     private void Check(string name)
     {

@@ -17,9 +17,8 @@ public sealed class Simulator
     private readonly Dictionary<int, ZeroUnit> _units;
     private readonly ILookup<int, ZeroUnit> _blocks;
     private readonly Dictionary<int, double> _ready = [];
-    private readonly HashSet<int> _gathered = [], _wholeGradients = [];
+    private readonly Dictionary<ZeroOp, List<ZeroUnit>> _joined = [];
     private double _computed, _waited, _free, _exchanged;
-    private DeviceMemory _peak;
 
     private Simulator(ZeroPlan plan, Machine machine, Work work)
     {
@@ -41,7 +40,6 @@ public sealed class Simulator
     {
         var run = new Simulator(plan, machine, work);
         var phases = plan.Steps.ToLookup(s => s.Phase);
-        run.Note();
         for (var micro = 0; micro < work.Accumulation; micro++)
         {
             run.Play(phases[micro + 1 < work.Accumulation ? ZeroPhase.Micro : ZeroPhase.Last]);
@@ -52,7 +50,7 @@ public sealed class Simulator
         run._waited += Math.Max(0, run._free - run.Now);
         var operations = work.ModelOperations(plan) * work.Accumulation;
         return new(
-            run.Now, run._computed, run._exchanged, run._peak,
+            run.Now, run._computed, run._exchanged, work.Memory(plan, machine.ElementBytes),
             (double)work.Samples * work.Accumulation * plan.Division.World / run.Now, operations / run.Now / machine.Flops);
     }
 
@@ -61,7 +59,6 @@ public sealed class Simulator
         foreach (var step in steps)
         {
             Play(step);
-            Note();
         }
     }
 
@@ -70,34 +67,19 @@ public sealed class Simulator
         var unit = _units[step.Unit];
         switch (step.Op)
         {
-            case ZeroOp.Gather or ZeroOp.Publish:
-                Exchange(unit, 1);
-                if (step.Op == ZeroOp.Gather)
-                {
-                    _gathered.Add(step.Unit);
-                }
-
-                break;
-            case ZeroOp.Reduce:
-                Exchange(unit, _plan.Division.Stage == 0 ? 2 : 1);
+            case ZeroOp.Gather or ZeroOp.Reduce or ZeroOp.Publish:
+                Exchange(step, unit);
                 break;
             case ZeroOp.Wait or ZeroOp.Settle:
                 _waited += Math.Max(0, _ready[step.Unit] - Now);
-                if (step.Op == ZeroOp.Settle && _plan.Division.Stage >= 2)
-                {
-                    _wholeGradients.Remove(step.Unit);
-                }
-
                 break;
             case ZeroOp.Forward:
                 Compute(_blocks[step.Unit].Sum(_work.Forward));
                 break;
             case ZeroOp.Backward:
-                _wholeGradients.UnionWith(_blocks[step.Unit].Where(u => u.Trainable).Select(u => u.Index));
                 Compute(_blocks[step.Unit].Sum(_work.Backward));
                 break;
             case ZeroOp.Release:
-                _gathered.Remove(step.Unit);
                 break;
             case ZeroOp.Norm:
                 _waited += Math.Max(0, _free - Now) + _machine.MeetSeconds(World);
@@ -110,12 +92,31 @@ public sealed class Simulator
 
     private void Compute(double operations) => _computed += operations / (_machine.Flops * _machine.Efficiency);
 
-    private void Exchange(ZeroUnit unit, int times)
+    // Once all that share it have come. A unit that is larger than a bucket is reduced in pieces, each with a latency of its own; at
+    // stage 0 the sums go round as well.
+    private void Exchange(ShardingStep step, ZeroUnit unit)
     {
-        var seconds = times * _machine.GatherSeconds((double)unit.Elements * _machine.ElementBytes, World);
+        if (!_joined.TryGetValue(step.Op, out var joined))
+        {
+            _joined[step.Op] = joined = [];
+        }
+
+        joined.Add(unit);
+        if (step.Joined)
+        {
+            return;
+        }
+
+        var elements = joined.Sum(u => u.Elements);
+        var reduces = step.Op == ZeroOp.Reduce;
+        var pieces = reduces && joined.Count == 1 ? Math.Ceiling((double)elements / _plan.Division.BucketElements) : 1;
+        var (rounds, latencies) = reduces && _plan.Division.Stage == 0 ? (2, pieces + 1) : (1, pieces);
+        var moving = _machine.MoveSeconds((double)elements * _machine.ElementBytes, World);
+        var seconds = (rounds * moving) + (latencies * _machine.LatencySeconds(World));
         _free = Math.Max(_free, Now) + seconds;
         _exchanged += seconds;
-        _ready[unit.Index] = _free;
+        joined.ForEach(u => _ready[u.Index] = _free);
+        joined.Clear();
         if (!_plan.Division.Overlap)
         {
             _waited += Math.Max(0, _free - Now);
@@ -124,30 +125,4 @@ public sealed class Simulator
 
     // Elements of a unit that this device keeps.
     private double Owned(ZeroUnit unit, bool divided) => divided && World > 1 ? ZeroPlan.ShardOf(unit.Elements, World) : unit.Elements;
-
-    private void Note()
-    {
-        double bytes = _machine.ElementBytes, master = bytes < 4 ? 4 : 0;
-        var stage = _plan.Division.Stage;
-        double weights = 0, gathered = 0, gradients = 0, optimizer = 0;
-        foreach (var unit in _plan.Units)
-        {
-            var divides = _plan.Divides(unit);
-            weights += bytes * Owned(unit, divides);
-            gathered += _gathered.Contains(unit.Index) && World > 1 ? bytes * unit.Elements : 0;
-            if (!unit.Trainable)
-            {
-                continue;
-            }
-
-            optimizer += (8 + master) * Owned(unit, stage >= 1);
-
-            // From stage 2 on a device keeps the sum of its shard, in float32, and the whole gradient only until it is exchanged.
-            gradients += stage < 2 || World == 1 ? bytes * unit.Elements
-                : (4 * Owned(unit, true)) + (_wholeGradients.Contains(unit.Index) ? bytes * unit.Elements : 0);
-        }
-
-        var now = new DeviceMemory(weights, gathered, gradients, optimizer, _work.ActivationBytes(_machine.ElementBytes));
-        _peak = now.Total > _peak.Total ? now : _peak;
-    }
 }

@@ -27,6 +27,9 @@ public sealed record Work
     /// <summary>Decoder layers that keep only their input and run forward again.</summary>
     public int RecomputeLayers { get; init; }
 
+    /// <summary>Rank of the adapters on every decoder linear; 0: none.</summary>
+    public int LoraRank { get; init; }
+
     private double Tokens => (double)Samples * TokensPerSample;
 
     private double Supervised => (double)Samples * SupervisedPerSample;
@@ -72,20 +75,46 @@ public sealed record Work
             plan.Units.Where(u => u.Host == s.Unit).Sum(u => s.Op == ZeroOp.Forward ? plain.Forward(u) : plain.Backward(u)));
     }
 
-    /// <summary>What is kept from forward to backward, and what the head needs beside it.</summary>
-    /// <param name="elementBytes">Bytes of an activation.</param>
-    /// <returns>Bytes.</returns>
-    public double ActivationBytes(int elementBytes)
+    /// <summary>What a device holds: as the engine's own plan counts it in float32 (<see cref="MemoryPlan"/>, to which tests hold what
+    /// ranks take); with elements of 2 bytes the same buffers, shards of gradients and moments still in float32, and a float32 master
+    /// copy of what is updated.</summary>
+    /// <param name="plan">What is divided.</param>
+    /// <param name="elementBytes">Bytes of a weight, an activation and a gradient as it is computed.</param>
+    /// <returns>Bytes, at the moment of most.</returns>
+    public DeviceMemory Memory(ZeroPlan plan, int elementBytes)
     {
-        // A layer keeps of each token: its input, its norms' results, q, k, v and their result, gate, up and their product.
-        var text = Config.Text;
-        double width = text.HiddenSize, keys = (double)text.KeyValueHeadCount * text.HeadDim;
-        var full = ((5 * width) + (2 * keys) + (3.0 * text.IntermediateSize)) * Tokens;
-        var again = Math.Min(RecomputeLayers, text.LayerCount);
-        var layers = ((text.LayerCount - again) * full) + (again * width * Tokens) + (again > 0 ? full : 0);
-        var vision = Config.Vision is null ? 0 : Images * Config.ImageRowCount * (Config.Vision.HiddenSize + (2 * width));
-        return (layers + vision) * elementBytes;
+        var held = Plan(plan);
+        double share = elementBytes / 4.0, master = elementBytes < 4 ? 1.5 : 1;
+        var shards = plan.Division is { Stage: >= 2, World: > 1 };
+        return new(
+            held.Parameters * share, held.Transient * share, held.Gradients * (shards ? 1 : share), held.Optimizer * master,
+            held.Workspace * share);
     }
+
+    /// <summary>The engine's own plan of what a rank holds, in float32.</summary>
+    /// <param name="plan">What is divided.</param>
+    /// <returns>Bytes.</returns>
+    public MemoryPlan Plan(ZeroPlan plan)
+    {
+        var zero = new ShardingOptions
+        {
+            Stage = plan.Division.Stage,
+            Accumulation = Accumulation,
+            ReduceBucket = plan.Division.BucketElements,
+        };
+        return MemoryPlan.Compute(ModelLoader.ToModelConfig(Config), Workload(plan), zero, plan.Division.World, plan.Steps);
+    }
+
+    private Workload Workload(ZeroPlan plan) => new()
+    {
+        Tokens = (long)Samples * TokensPerSample,
+        Samples = Samples,
+        Supervised = (long)Samples * SupervisedPerSample,
+        Images = Config.Vision is null ? 0 : (long)Math.Round(Images),
+        Units = plan.Units.Where(u => u.Trainable).Aggregate(UnitKinds.None, (kinds, u) => kinds | u.Kind),
+        LoraRank = LoraRank,
+        RecomputeLayers = RecomputeLayers,
+    };
 
     private bool IsRecomputed(ZeroUnit unit) => unit.Index - 3 < RecomputeLayers;
 
