@@ -27,8 +27,8 @@ internal static class HuggingFaceTokenizerFiles
     {
         if (tokenizer.IsByteLevel)
         {
-            throw new UserErrorException("model folders are written for SentencePiece tokenizers (tokenizer.model), and this model's is a "
-                + "byte-level BPE (tokenizer.json)");
+            ByteLevelTokenizerFiles.Write(folder, tokenizer, added, llava, modelMaxLength);
+            return;
         }
 
         var model = SentencePieceModel.Parse(tokenizer.ModelBytes);
@@ -51,7 +51,7 @@ internal static class HuggingFaceTokenizerFiles
     }
 
     /// <summary>A token that text is cut at before anything else, and that is left out when an answer is decoded.</summary>
-    private static JsonObject AddedToken(string text) => new()
+    internal static JsonObject AddedToken(string text) => new()
     {
         ["content"] = text,
         ["single_word"] = false,

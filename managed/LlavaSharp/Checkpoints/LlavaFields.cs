@@ -28,6 +28,11 @@ public sealed class LlavaFields
     public int? ModelMaxLength => _values.GetValueOrDefault("tokenizer_model_max_length")?.AsValue() is { } value
         && value.TryGetValue(out int length) ? length : null;
 
+    /// <summary>Whether a field is there and true.</summary>
+    /// <param name="name">As in config.json.</param>
+    public bool IsSet(string name) =>
+        _values.GetValueOrDefault(name)?.AsValue() is { } value && value.TryGetValue(out bool set) && set;
+
     /// <summary>Reads a folder's config.json, of either layout.</summary>
     /// <exception cref="UserErrorException">The file is missing or malformed.</exception>
     public static LlavaFields Read(string folder)

@@ -36,12 +36,17 @@ public sealed class AdaptedModel : IDisposable
     {
         bool described = adapterFolder is not null && File.Exists(Path.Combine(adapterFolder, "config.json"))
             && LlavaConfig.LayoutOf(adapterFolder) == FolderLayout.Llava;
+        LlavaFields? fields = described ? LlavaFields.Read(adapterFolder!) : null;
         return Open(new ModelParts
         {
             LanguageFolder = baseFolder,
             ConfigFolder = described && !LlavaConfig.IsLlavaFolder(baseFolder) ? adapterFolder : null,
             ClipFolder = clipFolder,
-        }, adapterFolder, described ? LlavaFields.Read(adapterFolder!) : null);
+
+            // Tokens that the base lacks: their rows are among what the adapter replaces.
+            ImageStartEnd = fields?.IsSet("mm_use_im_start_end") == true ? true : null,
+            ImagePatchToken = fields?.IsSet("mm_use_im_patch_token") == true ? true : null,
+        }, adapterFolder, fields);
     }
 
     /// <summary>Opens a model put together from folders, with an adapter over it.</summary>

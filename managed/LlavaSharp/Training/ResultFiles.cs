@@ -5,8 +5,9 @@ using LlavaSharp.Lora;
 namespace LlavaSharp.Training;
 
 /// <summary>
-/// What a stage leaves: stage 1 the projector and config.json, LoRA the adapter's folder, stage 2 a Hugging Face LLaVA folder. The
-/// first two, small beside a state, are in every checkpoint too, as the recipe has them.
+/// What a stage leaves: stage 1 the projector and config.json, LoRA the adapter's folder, stage 2 a Hugging Face LLaVA folder, or
+/// one in LLaVA's own layout where the former holds no such model. The first two, small beside a state, are in every checkpoint too,
+/// as the recipe has them.
 /// </summary>
 internal static class ResultFiles
 {
@@ -36,15 +37,22 @@ internal static class ResultFiles
             return $"adapter: {Path.GetFullPath(output)}";
         }
 
-        HuggingFaceLlavaWriter.Write(output, new()
+        var export = new ModelExport
         {
             Config = setup.Config,
             Parameters = weights,
             Tokenizer = setup.Tokenizer,
             Processor = setup.Processor,
             ModelMaxLength = setup.Options.ModelMaxLength,
-        });
-        return $"checkpoint: {Path.GetFullPath(output)}";
+        };
+        if (HuggingFaceLlavaWriter.CanExport(setup.Config, out var reason))
+        {
+            HuggingFaceLlavaWriter.Write(output, export);
+            return $"checkpoint: {Path.GetFullPath(output)}";
+        }
+
+        LlavaLayoutWriter.Write(output, export);
+        return $"checkpoint in LLaVA's own layout: {Path.GetFullPath(output)}; {reason}";
     }
 
     /// <summary>Writes what a checkpoint holds beside the state.</summary>
@@ -70,7 +78,11 @@ internal static class ResultFiles
             Options = adapters,
             Parameters = weights,
             BaseModel = options.ModelNameOrPath!,
-            Trainables = [.. model.Parameters.Where(p => p.Trainable && p.Kind != UnitKinds.Lora).Select(p => p.Name)],
+
+            // The original's loader, too, takes the rows of new tokens from there, all others with them.
+            Trainables = [.. model.Parameters
+                .Where(p => (p.Trainable && p.Kind != UnitKinds.Lora) || (setup.AddsTokens && p.Name is "embed.weight" or "head.weight"))
+                .Select(p => p.Name)],
             Fields = LlavaFields.None
                 .With("mm_vision_tower", options.VisionTower ?? options.ModelNameOrPath)
                 .With("tokenizer_model_max_length", options.ModelMaxLength)

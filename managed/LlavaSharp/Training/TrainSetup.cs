@@ -30,7 +30,7 @@ public sealed class TrainSetup : IDisposable
         Config = ModelLoader.ReadConfig(Parts);
         CheckConfig(options, Config);
         Tokenizer = LlavaTokenizer.Load(ModelFolder).WithTokens(Config.ImageTokens);
-        CheckTokens(options, Tokenizer);
+        AddsTokens = FindNewTokens();
         ModelLoader.CheckVocabulary(Config, Tokenizer);
         Processor = ModelLoader.ReadProcessor(Parts);
         CheckImages(options, Processor, Config);
@@ -77,6 +77,9 @@ public sealed class TrainSetup : IDisposable
 
     /// <summary>The language model's tokenizer.</summary>
     public LlavaTokenizer Tokenizer { get; }
+
+    /// <summary>Whether <see cref="Tokenizer"/> has tokens that the model's folder lacks.</summary>
+    public bool AddsTokens { get; }
 
     /// <summary>The conversation format.</summary>
     public ConversationTemplate Template { get; }
@@ -151,9 +154,16 @@ public sealed class TrainSetup : IDisposable
     private static void CheckConfig(TrainOptions options, LlavaConfig config)
     {
         config.CheckContext(options.ModelMaxLength);
-        if (!options.TuneMmMlpAdapter && !options.LoraEnable && !HuggingFaceLlavaWriter.CanExport(config, out var reason))
+        if (config.Vision is null && !HuggingFaceLlavaWriter.CanExport(config, out var reason))
         {
             throw new UserErrorException(reason);
+        }
+
+        if (LlavaConfig.IsLlavaFolder(options.ModelNameOrPath!) && options.MmProjectorType is { } name
+            && ProjectorType.Parse(name) != config.Projector)
+        {
+            throw new UserErrorException(
+                $"--mm_projector_type {name}: {options.ModelNameOrPath} is a LLaVA checkpoint, whose projector is {config.Projector}");
         }
 
         if (options.TuneMmMlpAdapter && config.Projector.Depth == 0)
@@ -162,17 +172,11 @@ public sealed class TrainSetup : IDisposable
         }
     }
 
-    // An adapter's folder holds no tokenizer and no embedding.
-    private void CheckTokens(TrainOptions options, LlavaTokenizer tokenizer)
+    private bool FindNewTokens()
     {
-        ModelLoader.CheckTokens(Config, tokenizer);
+        ModelLoader.CheckTokens(Config, Tokenizer);
         var known = Config.ImageTokens.Any() ? LlavaTokenizer.Load(ModelFolder).IdCount : 0;
-        var added = Config.ImageTokens.Where(t => tokenizer.AddedTokens[t] >= known).ToList();
-        if (added.Count > 0 && options is { LoraEnable: true, TuneMmMlpAdapter: false })
-        {
-            throw new UserErrorException($"--lora_enable True: {ModelFolder} lacks {string.Join(" and ", added)}, and an adapter cannot hold new "
-                + "tokens; train such a model fully first, or leave out --mm_use_im_start_end and --mm_use_im_patch_token");
-        }
+        return Config.ImageTokens.Any(t => Tokenizer.AddedTokens[t] >= known);
     }
 
     private static void CheckImages(TrainOptions options, ImageProcessorConfig processor, LlavaConfig config)
@@ -209,11 +213,6 @@ public sealed class TrainSetup : IDisposable
         {
             throw new UserErrorException(
                 $"--vision_tower {options.VisionTower}: {modelFolder} is a LLaVA checkpoint with a tower of its own; leave the flag out");
-        }
-
-        if (isLlava && projector != ProjectorType.Mlp2)
-        {
-            throw new UserErrorException($"--mm_projector_type {projector}: {modelFolder} is a LLaVA checkpoint, whose projector is mlp2x_gelu");
         }
 
         return new()
