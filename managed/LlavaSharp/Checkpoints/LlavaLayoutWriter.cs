@@ -61,7 +61,8 @@ public static class LlavaLayoutWriter
     private static LlavaConfig WithoutExportRows(ModelExport export)
     {
         LlavaConfig config = export.Config;
-        int rows = config.Text.VocabularySize, unknown = export.Tokenizer.UnknownId < 0 ? export.Tokenizer.EosId : export.Tokenizer.UnknownId;
+        int rows = config.Text.VocabularySize;
+        int unknown = export.Tokenizer.UnknownId < 0 ? export.Tokenizer.EosId : export.Tokenizer.UnknownId;
         if (config.ImageTokenIndex is not null)
         {
             rows = Math.Min(rows, KeptTokens(export).Select(t => t.Id + 1).Append(export.Tokenizer.PieceCount).Max());

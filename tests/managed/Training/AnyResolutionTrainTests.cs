@@ -102,10 +102,10 @@ public sealed class AnyResolutionTrainTests : IDisposable
         Assert.True(code == 2 && error.Contains(message, StringComparison.Ordinal), $"{what}: {error}");
     }
 
-    /// <summary>transformers' layout has no such order of tiles: LLaVA's own has, and the next run, questions and conversions read it.</summary>
+    /// <summary>transformers' layout has no such order of tiles: LLaVA's own has, and the next run and questions read it.</summary>
     [Theory]
-    [InlineData("spatial", new[] { "--image_aspect_ratio", "anyres", "--image_grid_pinpoints", "[[28, 56]]", "--mm_patch_merge_type", "spatial" })]
-    [InlineData("flat", new[] { "--image_aspect_ratio", "anyres", "--image_grid_pinpoints", "[[28, 56]]" })]
+    [InlineData("spatial", new[] { "--image_aspect_ratio=anyres", "--image_grid_pinpoints", "[[28, 56]]", "--mm_patch_merge_type", "spatial" })]
+    [InlineData("flat", new[] { "--image_aspect_ratio=anyres", "--image_grid_pinpoints", "[[28, 56]]" })]
     [InlineData("linear", new[] { "--mm_projector_type", "linear" })]
     public void Full_training_leaves_LLaVAs_layout_where_the_other_holds_no_such_model(string what, string[] flags)
     {
