@@ -6,7 +6,7 @@ using LlavaSharp.Zero.Simulation;
 namespace LlavaSharp.Benchmarks;
 
 /// <summary>
-/// A small model of some 34 million parameters, trained in one of the recipe's ways by ranks that divide it: small enough for four of them
+/// A small model of some 42 million parameters, trained in one of the recipe's ways by ranks that divide it: small enough for four of them
 /// on one machine, large enough for its state to be most of what they hold.
 /// </summary>
 /// <param name="Train">full, lora or projector.</param>

@@ -10,19 +10,30 @@ namespace LlavaSharp.Training;
 /// </summary>
 internal sealed class DeepSpeedFile
 {
+    // How gradients lie, which collectives move them and how many parameters stay whole is the plan's to decide here.
+    private static readonly string[] TopWithoutEffect =
+    [
+        "steps_per_print", "wall_clock_breakdown", "zero_allow_untested_optimizer", "communication_data_type", "prescale_gradients",
+        "zero_force_ds_cpu_optimizer",
+    ];
+
     private static readonly string[] TopKeys =
     [
         "fp16", "bf16", "train_micro_batch_size_per_gpu", "train_batch_size", "gradient_accumulation_steps", "gradient_clipping",
-        "zero_optimization", "optimizer", "scheduler", "steps_per_print", "wall_clock_breakdown", "zero_allow_untested_optimizer",
-        "communication_data_type", "prescale_gradients", "zero_force_ds_cpu_optimizer",
+        "zero_optimization", "optimizer", "scheduler", .. TopWithoutEffect,
+    ];
+
+    private static readonly string[] WithoutEffect =
+    [
+        "contiguous_gradients", "allgather_partitions", "reduce_scatter", "sub_group_size", "stage3_param_persistence_threshold",
+        "stage3_max_live_parameters", "stage3_max_reuse_distance", "round_robin_gradients", "ignore_unused_parameters",
     ];
 
     private static readonly string[] ZeroKeys =
     [
-        "stage", "overlap_comm", "contiguous_gradients", "allgather_partitions", "allgather_bucket_size", "reduce_scatter", "sub_group_size",
-        "reduce_bucket_size", "stage3_prefetch_bucket_size", "stage3_param_persistence_threshold", "stage3_max_live_parameters",
-        "stage3_max_reuse_distance", "stage3_gather_16bit_weights_on_model_save", "gather_16bit_weights_on_model_save", "offload_optimizer",
-        "offload_param", "round_robin_gradients", "ignore_unused_parameters",
+        "stage", "overlap_comm", "allgather_bucket_size", "reduce_bucket_size", "stage3_prefetch_bucket_size",
+        "stage3_gather_16bit_weights_on_model_save", "gather_16bit_weights_on_model_save", "offload_optimizer", "offload_param",
+        .. WithoutEffect,
     ];
 
     private readonly int _world;
@@ -95,16 +106,26 @@ internal sealed class DeepSpeedFile
 
         Unknown(zero, "zero_optimization.", ZeroKeys);
         var stage = Whole(zero, "stage", 0, 3) ?? 0;
-        var offloads = zero["offload_optimizer"] is not null || zero["offload_param"] is not null;
         if (_world == 1)
         {
-            var offload = offloads ? ", nor moved to other memory" : "";
-            _notes.Add($"{Name}: ZeRO stage {zero["stage"]?.ToJsonString() ?? "0"} in one process: nothing is divided{offload}; the numbers are the same");
+            _notes.Add($"{Name}: ZeRO stage {zero["stage"]?.ToJsonString() ?? "0"} in one process: nothing is divided; the numbers are the same");
         }
-        else if (offloads)
+
+        foreach (var key in (string[])["stage3_gather_16bit_weights_on_model_save", "gather_16bit_weights_on_model_save"])
         {
-            _notes.Add($"{Name}: offload_optimizer and offload_param: state and parameters are in host memory already, where this build computes");
+            if (zero[key]?.ToJsonString() == "false")
+            {
+                _notes.Add($"{Name}: {key} is false: the result is written whole all the same, and each checkpoint in shards");
+            }
         }
+
+        string[] idle = [.. TopWithoutEffect.Where(Asks(_json)), .. WithoutEffect.Where(Asks(zero))];
+        if (idle.Length > 0)
+        {
+            _notes.Add($"{Name}: no effect here: {string.Join(", ", idle)}");
+        }
+
+        options = DeepSpeedOffload.Apply(options, zero, $"--deepspeed {_path}", Name, (int)stage, _world, _notes);
 
         // "auto" is resolved from the width of the model there, by the default here.
         var bucket = Whole(zero, "reduce_bucket_size", 1, long.MaxValue);
@@ -113,10 +134,15 @@ internal sealed class DeepSpeedFile
         {
             ZeroStage = given.Contains("zero") ? options.ZeroStage : (int)stage,
             ZeroBucket = given.Contains("zero_bucket") ? options.ZeroBucket : bucket ?? options.ZeroBucket,
+            ZeroGatherBucket = Whole(zero, "allgather_bucket_size", 1, long.MaxValue) ?? options.ZeroGatherBucket,
             ZeroPrefetch = given.Contains("zero_prefetch") ? options.ZeroPrefetch : fetch == 0 ? 0 : options.ZeroPrefetch,
             ZeroOverlap = given.Contains("zero_overlap") ? options.ZeroOverlap : zero["overlap_comm"]?.ToJsonString() != "false",
         };
     }
+
+    // What "false" and "auto" leave as it is needs no word.
+    private static Func<string, bool> Asks(JsonObject json) => key =>
+        json[key] is { } value && value.ToJsonString() is not ("false" or "\"auto\"");
 
     // A number; null for "auto" and where there is none. DeepSpeed's files write large ones as 5e8.
     private long? Whole(JsonObject json, string key, long low, long high) => json[key] switch

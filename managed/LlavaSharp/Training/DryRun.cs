@@ -2,6 +2,7 @@ using System.Globalization;
 using LlavaSharp.Checkpoints;
 using LlavaSharp.Interop;
 using LlavaSharp.Lora;
+using LlavaSharp.Zero;
 
 namespace LlavaSharp.Training;
 
@@ -35,7 +36,8 @@ public static class DryRun
         var all = Count(setup, _ => true);
         var moving = Count(setup, kind => trained.HasFlag(kind)) + Adapters(setup);
         var memory = MemoryChoice.Make(
-            ModelLoader.ToModelConfig(setup.Config), options, trained, setup.Adapters, ProcessBytes, warn);
+            ModelLoader.ToModelConfig(setup.Config), options, trained, setup.Adapters, ProcessBytes, warn,
+            options.Place.World == 1 ? null : ZeroUnit.Of(setup.Config, trained, setup.Adapters));
         var (plan, schedule) = (setup.Plan, LearningRateSchedule.Of(options, setup.Plan.TotalSteps));
         var text = setup.Config.Text;
         return

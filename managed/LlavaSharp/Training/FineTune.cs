@@ -104,7 +104,8 @@ public static class FineTune
         });
         progress.Note(Announcement(setup, model, trainable, engine.Threads));
         var memory = MemoryChoice.Make(
-            model.Config, options, TrainingRun.TrainedUnits(options), setup.Adapters, others, progress.Warn);
+            model.Config, options, TrainingRun.TrainedUnits(options), setup.Adapters, others, progress.Warn,
+            ranks.World == 1 ? null : ZeroUnit.Of(model.Parameters));
         progress.Note(memory.ToString());
         var skipped = new SkippedSamples(output, setup.From is not null, progress, ranks.Rank);
         TrainingResult result;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using LlavaSharp.Interop;
 using LlavaSharp.Lora;
+using LlavaSharp.Zero;
 
 namespace LlavaSharp.Training;
 
@@ -39,24 +40,29 @@ internal sealed record MemoryChoice
     /// <param name="adapters">On every decoder linear; null: none.</param>
     /// <param name="held">Bytes that the process holds beside what the engine's plan counts.</param>
     /// <param name="warn">Receives a line when a step may take more than the machine has.</param>
+    /// <param name="divided">With several processes, the units that they divide: a micro-batch then runs at once.</param>
     /// <exception cref="UserErrorException">memory_limit is given and nothing fits.</exception>
     public static MemoryChoice Make(
-        ModelConfig shape, TrainOptions options, UnitKinds trained, AdapterOptions? adapters, long held, Action<string> warn)
+        ModelConfig shape, TrainOptions options, UnitKinds trained, AdapterOptions? adapters, long held, Action<string> warn,
+        IReadOnlyList<ZeroUnit>? divided = null)
     {
+        ZeroPlan? zero = divided is null ? null : ZeroPlan.Build(divided, options.Division);
         long longest = options.ModelMaxLength, batch = Math.Min(int.MaxValue, longest * options.PerDeviceTrainBatchSize);
         bool frozen = (trained & (UnitKinds.Vision | UnitKinds.Layer | UnitKinds.Lora | UnitKinds.Head)) == 0;
-        long all = frozen ? Math.Min(batch, Math.Max(longest, FrozenTokens)) : batch;
+        long all = frozen && zero is null ? Math.Min(batch, Math.Max(longest, FrozenTokens)) : batch;
         long limit = options.MemoryLimit ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         held += Pictures(shape, options);
         MemoryChoice At(long tokens, int layers)
         {
-            MemoryPlan plan = MemoryPlan.Compute(shape, Work(shape, options, trained, adapters, tokens, layers));
+            Workload work = Work(shape, options, trained, adapters, tokens, layers);
+            MemoryPlan plan = zero is null ? MemoryPlan.Compute(shape, work)
+                : MemoryPlan.Compute(shape, work, Sharding(options), zero.Division.World, zero.Steps);
             return new()
             {
                 TokensAtOnce = tokens == all ? 0 : (int)tokens,
                 RecomputeLayers = layers,
                 Layers = shape.Layers,
-                Peak = held + plan.Total,
+                Peak = held + plan.Total - (options.OffloadOptimizer ? plan.Optimizer : 0),
                 Plan = plan,
                 Limit = limit,
             };
@@ -64,7 +70,7 @@ internal sealed record MemoryChoice
 
         int kept = options.GradientCheckpointing == true ? shape.Layers : 0;
         MemoryChoice choice = At(all, kept);
-        for (long tokens = all; choice.Peak > limit && tokens > longest; choice = At(tokens, kept))
+        for (long tokens = all; zero is null && choice.Peak > limit && tokens > longest; choice = At(tokens, kept))
         {
             tokens = Math.Max(longest, tokens / 2);
         }
@@ -72,7 +78,7 @@ internal sealed record MemoryChoice
         // The last layer has nothing to run twice for.
         while (choice.Peak > limit && options.GradientCheckpointing is null && choice.RecomputeLayers < shape.Layers - 1)
         {
-            choice = At(Math.Min(all, longest), choice.RecomputeLayers + 1);
+            choice = At(zero is null ? Math.Min(all, longest) : all, choice.RecomputeLayers + 1);
         }
 
         if (choice.Peak > limit)
@@ -119,6 +125,13 @@ internal sealed record MemoryChoice
     public static string Bytes(long bytes) => bytes < 1L << 30
         ? string.Create(CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0} MiB")
         : string.Create(CultureInfo.InvariantCulture, $"{bytes / 1073741824.0:0.0} GiB");
+
+    private static ShardingOptions Sharding(TrainOptions options) => new()
+    {
+        Stage = options.ZeroStage,
+        Accumulation = options.GradientAccumulationSteps,
+        ReduceBucket = options.ZeroBucket,
+    };
 
     // So many tokens of samples as long as can be, an image in each, or tiles all over, every token supervised.
     private static Workload Work(

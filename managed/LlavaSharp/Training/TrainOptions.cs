@@ -207,8 +207,31 @@ public sealed record TrainOptions
     /// <summary>Elements of gradients that are exchanged together.</summary>
     public long ZeroBucket { get; init; } = 1 << 24;
 
+    /// <summary>Elements of weights that are gathered together; a DeepSpeed file's allgather_bucket_size.</summary>
+    public long ZeroGatherBucket { get; init; } = 1 << 24;
+
+    /// <summary>A folder for files in memory's place, as a DeepSpeed file's nvme_path says; "" for none.</summary>
+    public string OffloadFolder { get; init; } = "";
+
+    /// <summary>Whether AdamW's moments lie there.</summary>
+    public bool OffloadOptimizer { get; init; }
+
+    /// <summary>Whether shards of weights do, at stage 3.</summary>
+    public bool OffloadWeights { get; init; }
+
     /// <summary>Whether exchanges run beside the computing.</summary>
     public bool ZeroOverlap { get; init; } = true;
+
+    /// <summary>How the processes divide the training.</summary>
+    internal ZeroDivision Division => new()
+    {
+        Stage = ZeroStage,
+        World = Place.World,
+        Prefetch = ZeroPrefetch,
+        BucketElements = ZeroBucket,
+        GatherElements = ZeroGatherBucket,
+        Overlap = ZeroOverlap,
+    };
 
     /// <summary>Seconds that a process waits for another before the job ends.</summary>
     public int DdpTimeout { get; init; } = 600;

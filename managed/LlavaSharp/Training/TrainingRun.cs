@@ -91,6 +91,9 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         Epsilon = options.AdamEpsilon,
         RecomputeLayers = Memory?.RecomputeLayers ?? 0,
         TokensAtOnce = Memory?.TokensAtOnce ?? 0,
+        OffloadFolder = options.OffloadFolder,
+        OffloadOptimizer = options.OffloadOptimizer,
+        OffloadWeights = options.OffloadWeights,
     };
 
     /// <summary>Trains.</summary>
@@ -187,13 +190,6 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
 
     private Trainer MakeTrainer()
     {
-        var division = new ZeroDivision
-        {
-            Stage = options.ZeroStage,
-            Prefetch = options.ZeroPrefetch,
-            BucketElements = options.ZeroBucket,
-            Overlap = options.ZeroOverlap,
-        };
         var zero = options.Fault with
         {
             Stage = options.ZeroStage,
@@ -201,7 +197,7 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
             ReduceBucket = options.ZeroBucket,
         };
         var lengths = string.Join(',', Enumerable.Range(0, source.Count).Select(source.ModalityLength));
-        return ZeroTrainer.Make(model, TrainerOptions(), Ranks, division, zero, [
+        return ZeroTrainer.Make(model, TrainerOptions(), Ranks, options.Division, zero, [
             ("the data", $"{source.Count} {lengths}"),
             ("the flags", string.Join('\n', ResolvedConfig.Flags(options).Where(f => f.Name is not "threads").Select(f => $"{f.Name}={f.Value}"))),
             ("the checkpoint to go on from", $"{From?.Name} {From?.State}"),

@@ -20,12 +20,27 @@ public static class ZeroTrainer
     {
         if (ranks.World == 1)
         {
-            return new(model, options);
+            return Room(() => new(model, options));
         }
 
         var plan = ZeroPlan.Build(ZeroUnit.Of(model.Parameters), division with { World = ranks.World });
         var table = string.Concat(model.Parameters.Select(p => $"{p.Name} [{string.Join(',', p.Shape)}] {p.Trainable}\n"));
         ranks.Agree([("the model", $"{model.Config}\n{table}"), .. parts, ("the plan", $"{plan.Hash()} {zero}")]);
-        return new(model, options, ranks.Communicator, zero, plan.Steps);
+        return ranks.Together(
+            "making room for the state", () => Room(() => new(model, options, ranks.Communicator, zero, plan.Steps)));
+    }
+
+    // A disk that is full, or not to be written to, is the user's.
+    private static Trainer Room(Func<Trainer> make)
+    {
+        const string Offload = "offload_folder: ";
+        try
+        {
+            return make();
+        }
+        catch (EngineException e) when (e.Message.StartsWith(Offload, StringComparison.Ordinal))
+        {
+            throw new UserErrorException($"nvme_path: {e.Message[Offload.Length..]}; make room there, or name another folder", e);
+        }
     }
 }

@@ -45,7 +45,10 @@ public sealed class DeepSpeedFileTests : IDisposable
             """);
         Assert.Equal(
             [
-                "ds.json: ZeRO stage 3 in one process: nothing is divided, nor moved to other memory; the numbers are the same",
+                "ds.json: ZeRO stage 3 in one process: nothing is divided; the numbers are the same",
+                "ds.json: no effect here: steps_per_print, contiguous_gradients, sub_group_size, stage3_max_live_parameters, stage3_max_reuse_distance",
+                "ds.json: offload_optimizer to cpu: it is in host memory already, where this build computes",
+                "ds.json: offload_param to cpu: it is in host memory already, where this build computes",
                 "ds.json: scheduler WarmupLR: --lr_scheduler_type cosine decides instead",
             ],
             notes);
@@ -65,6 +68,40 @@ public sealed class DeepSpeedFileTests : IDisposable
     [InlineData("[]", "not a JSON object")]
     public void Numbers_agree_with_their_flags(string json, string message) =>
         Assert.Equal($"--deepspeed {_folder["ds.json"]}: {message}", Assert.Throws<UserErrorException>(() => Parse(json)).Message);
+
+    [Fact]
+    public void Nvme_keeps_the_state_in_files()
+    {
+        var folder = _folder.Path.Replace("\\", "/", StringComparison.Ordinal);
+        string Json(string more) => """{"gradient_clipping": 1, "zero_optimization": {"stage": 3, """ + more + "}}";
+        var offload = $$"""{"device": "nvme", "nvme_path": "{{folder}}", "pin_memory": true, "speed": 1}""";
+        var (options, notes) = Parse(Json($$"""
+            "allgather_bucket_size": 2e6, "offload_optimizer": {{offload}}, "offload_param": {{offload}}, "gather_16bit_weights_on_model_save": false
+            """));
+        Assert.Equal(
+            (folder, true, true, 2_000_000),
+            (options.OffloadFolder, options.OffloadOptimizer, options.OffloadWeights, options.ZeroGatherBucket));
+        Assert.Equal(
+            [
+                "ds.json: ZeRO stage 3 in one process: nothing is divided; the numbers are the same",
+                "ds.json: gather_16bit_weights_on_model_save is false: the result is written whole all the same, and each checkpoint in shards",
+                "ds.json: not known here, and without effect: zero_optimization.offload_optimizer.speed",
+                "ds.json: not known here, and without effect: zero_optimization.offload_param.speed",
+                "ds.json: offload_param to nvme: weights that are not divided stay in memory",
+            ],
+            notes);
+        Assert.Empty(Parse(Json(""" "offload_optimizer": {"device": "none"}""")).Options.OffloadFolder);
+
+        Assert.Equal("offload_param.device is tape: expected cpu, nvme or none", Wrong(""" "offload_param": {"device": "tape"}"""));
+        Assert.Equal("offload_param.device is nvme, but nvme_path names no folder", Wrong(""" "offload_param": {"device": "nvme"}"""));
+        Assert.Equal("zero_optimization.offload_param is 3: expected an object with a device", Wrong(""" "offload_param": 3"""));
+        Assert.Equal(
+            "offload_optimizer.nvme_path /nowhere/x is no folder: make it, or name another",
+            Wrong(""" "offload_optimizer": {"device": "nvme", "nvme_path": "/nowhere/x"}"""));
+
+        string Wrong(string more) =>
+            Assert.Throws<UserErrorException>(() => Parse(Json(more))).Message[$"--deepspeed {_folder["ds.json"]}: ".Length..];
+    }
 
     [Fact]
     public void A_file_that_is_not_there_or_no_json()

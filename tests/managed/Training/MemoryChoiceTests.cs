@@ -1,5 +1,6 @@
 using LlavaSharp.Interop;
 using LlavaSharp.Training;
+using LlavaSharp.Zero;
 
 namespace LlavaSharp.Tests.Training;
 
@@ -80,6 +81,30 @@ public sealed class MemoryChoiceTests
             Shape, Options, UnitKinds.Lora, new() { Rank = 4, Dora = dora }, Process, _ => { }).Plan;
         Assert.True(Plan(true).Workspace > Plan(false).Workspace);
         Assert.True(Plan(true).Parameters > Plan(false).Parameters);
+    }
+
+    /// <summary>What several processes divide is planned as divided; samples then run together, so only layers give way.</summary>
+    [Fact]
+    public void Several_processes_hold_less()
+    {
+        using Engine engine = new(new EngineOptions { Threads = 1 });
+        using Model model = new(engine, Shape);
+        model.SetTrainable(Full);
+        MemoryChoice Divided(int stage, int world, long? limit = null, bool files = false) => MemoryChoice.Make(
+            Shape,
+            Options with
+            {
+                MemoryLimit = limit, ZeroStage = stage, ZeroBucket = 1 << 12, ZeroGatherBucket = 1 << 12, OffloadOptimizer = files,
+                Place = new(0, world, 0, CommunicatorKind.Local, "the test"),
+            },
+            Full, null, Process, _ => { }, ZeroUnit.Of(model.Parameters));
+        MemoryChoice alone = Choose(null);
+        long[] peaks = [.. Enumerable.Range(0, 4).Select(stage => Divided(stage, 4).Peak)];
+        Assert.Equal(peaks.OrderDescending(), peaks);
+        Assert.True(peaks[0] >= alone.Peak && peaks[3] < alone.Peak && Divided(3, 8).Peak < peaks[3]);
+        Assert.Equal(peaks[1] - Divided(1, 4).Plan.Optimizer, Divided(1, 4, files: true).Peak);
+        MemoryChoice less = Divided(3, 4, peaks[3] - 1);
+        Assert.Equal((0, 1), (less.TokensAtOnce, less.RecomputeLayers));
     }
 
     [Fact]

@@ -73,6 +73,26 @@ public sealed class RankTrainTests : IDisposable
         SameWeights(whole, cut, 0);
     }
 
+    /// <summary>A DeepSpeed file that keeps the state on a disk changes no byte of the result, and leaves nothing there.</summary>
+    [Theory]
+    [InlineData("full", 3, 2)]
+    [InlineData("lora", 2, 2)]
+    [InlineData("full", 0, 1)]
+    public void State_in_files_gives_the_same_bytes(string what, int stage, int world)
+    {
+        var (memory, files, disk) = (_tiny["memory"], _tiny["files"], _tiny["disk"]);
+        Directory.CreateDirectory(disk);
+        Run(world, Arguments(what, memory, stage, world, 2));
+        var offload = $$"""{"device": "nvme", "nvme_path": "{{disk}}"}""";
+        File.WriteAllText(_tiny["ds.json"], $$"""
+            {"gradient_clipping": "auto", "zero_optimization": {"stage": {{stage}}, "offload_optimizer": {{offload}}, "offload_param": {{offload}} } }
+            """);
+        Run(world, Arguments(what, files, stage, world, 2, ["--deepspeed", _tiny["ds.json"]]));
+        Assert.Equal(Losses(memory), Losses(files));
+        SameWeights(memory, files, 0);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(disk));
+    }
+
     [Theory]
     [InlineData(3, 4, 2)]
     [InlineData(3, 2, 4)]
@@ -87,18 +107,6 @@ public sealed class RankTrainTests : IDisposable
         Run(world2, Arguments("full", cut, stage, world2, 12 / world2, ["--max_steps", "4", .. constant]));
         Assert.All(Losses(whole).Zip(Losses(cut)), p => Assert.Equal(p.First, p.Second, 1e-5 * p.First));
         SameWeights(whole, cut, 1e-5);
-
-        static void Run(int world, string[] arguments)
-        {
-            if (world == 1)
-            {
-                Host.Succeed(arguments);
-            }
-            else
-            {
-                Succeed(world, arguments);
-            }
-        }
     }
 
     [Fact]
@@ -195,6 +203,18 @@ public sealed class RankTrainTests : IDisposable
             var values = new float[file[name].Shape.Aggregate(1L, (x, y) => x * y)];
             TensorConvert.ToFloats(file[name].Type, file.Bytes(name), values);
             return values;
+        }
+    }
+
+    private static void Run(int world, string[] arguments)
+    {
+        if (world == 1)
+        {
+            Host.Succeed(arguments);
+        }
+        else
+        {
+            Succeed(world, arguments);
         }
     }
 }
