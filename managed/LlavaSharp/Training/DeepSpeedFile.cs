@@ -36,6 +36,20 @@ internal sealed class DeepSpeedFile
         .. WithoutEffect,
     ];
 
+    // Of the sections beside zero_optimization. Loss scales are for 16-bit floats, of which there are none here.
+    private static readonly Dictionary<string, string[]> Sections = new(StringComparer.Ordinal)
+    {
+        ["fp16"] =
+        [
+            "enabled", "auto_cast", "loss_scale", "initial_scale_power", "loss_scale_window", "hysteresis", "consecutive_hysteresis",
+            "min_loss_scale",
+        ],
+        ["bf16"] = ["enabled"],
+        ["optimizer"] = ["type", "params"],
+        ["optimizer.params"] = ["lr", "betas", "eps", "weight_decay", "torch_adam"],
+        ["scheduler"] = ["type", "params"],
+    };
+
     private readonly int _world;
     private readonly string _path;
     private readonly JsonObject _json;
@@ -70,6 +84,20 @@ internal sealed class DeepSpeedFile
     {
         var file = new DeepSpeedFile(options.DeepSpeed!, world);
         file.Unknown(file._json, "", TopKeys);
+        foreach (var (section, keys) in Sections)
+        {
+            JsonNode? node = file._json;
+            foreach (var part in section.Split('.'))
+            {
+                node = (node as JsonObject)?[part];
+            }
+
+            if (node is JsonObject inner)
+            {
+                file.Unknown(inner, section + ".", keys);
+            }
+        }
+
         file.Sizes(options);
         file.Precision();
         options = file.Zero(options, given);

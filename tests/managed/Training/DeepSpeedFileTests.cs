@@ -60,6 +60,13 @@ public sealed class DeepSpeedFileTests : IDisposable
         Parse("""{"zero_optimisation":{},"amp":{},"gradient_clipping":"auto"}""").Notes);
 
     [Theory]
+    [InlineData("""{"fp16": {"enabled": false, "scale": 1}}""", "fp16.scale")]
+    [InlineData("""{"bf16": {"enable": true}}""", "bf16.enable")]
+    [InlineData("""{"optimizer": {"type": "AdamW", "params": {"lr": "auto", "beta": 1}}}""", "optimizer.params.beta")]
+    public void Unknown_keys_of_a_section_are_named(string json, string key) =>
+        Assert.Contains($"ds.json: not known here, and without effect: {key}", Parse(json).Notes);
+
+    [Theory]
     [InlineData("""{"train_micro_batch_size_per_gpu": 4}""", "train_micro_batch_size_per_gpu is 4, but --per_device_train_batch_size is 8; make them agree, or write \"auto\"")]
     [InlineData("""{"train_batch_size": 4}""", "train_batch_size is 4, but --per_device_train_batch_size times --gradient_accumulation_steps, in one process, is 8; make them agree, or write \"auto\"")]
     [InlineData("""{"gradient_clipping": 2}""", "gradient_clipping is 2, but --max_grad_norm is 1; make them agree, or write \"auto\"")]
