@@ -45,9 +45,7 @@ internal sealed partial class MpirunOutput(TextWriter error)
         }
         else if (!Summary().IsMatch(line))
         {
-            Explained |= line.StartsWith("error: ", StringComparison.Ordinal) || line.StartsWith("internal error: ", StringComparison.Ordinal);
-            error.WriteLine(line);
-            error.Flush();
+            Say(line);
         }
     }
 
@@ -58,6 +56,19 @@ internal sealed partial class MpirunOutput(TextWriter error)
         {
             Close();
         }
+    }
+
+    // The first error is the cause: ranks that gave up waiting in the same moment say less.
+    private void Say(string line)
+    {
+        var isError = line.StartsWith("error: ", StringComparison.Ordinal) || line.StartsWith("internal error: ", StringComparison.Ordinal);
+        if (!isError || !Explained)
+        {
+            error.WriteLine(line);
+            error.Flush();
+        }
+
+        Explained |= isError;
     }
 
     private void Close()

@@ -87,7 +87,8 @@ llv_status llv_communicator_gather(llv_communicator* communicator, const char* p
       core::fail(LLV_BUSY, "another thread uses this communicator: use one thread at a time");
     }
     object.communicator->host_all_gather(
-        {.step = object.gathers++, .op = "gather", .unit = purpose}, bytes_of(bytes, bytes_count),
+        {.step = object.communicator->step(), .op = "gather", .unit = purpose},
+        bytes_of(bytes, bytes_count),
         std::as_writable_bytes(abi::span_of(out_all, all_count, "all")));
   });
 }

@@ -38,7 +38,6 @@ struct CommunicatorObject {
   Alive alive;
   int32_t kind = 0;
   std::mutex mutex;  // Held by whoever gathers.
-  int64_t gathers = 0;
   std::shared_ptr<train::Communicator> communicator;
 };
 

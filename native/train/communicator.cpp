@@ -55,6 +55,7 @@ void Communicator::transfer(const Label& label, std::span<const Outgoing> send,
     fail(LLV_COMM, "%s", failure_.c_str());
   }
   ++sequence_;
+  step_ = label.step;
   if (world_ == 1) {
     return;
   }

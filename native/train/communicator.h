@@ -65,6 +65,8 @@ class Communicator {
   [[nodiscard]] int32_t rank() const { return rank_; }
   [[nodiscard]] int32_t world() const { return world_; }
   [[nodiscard]] std::chrono::milliseconds timeout() const { return timeout_; }
+  // Of the transfer that this rank came to last.
+  [[nodiscard]] int64_t step() const { return step_; }
 
   // send[r] goes to rank r, receive[r] comes from rank r: world of each; the own ones are not
   // read or written. Throws LLV_COMM, naming the rank that is missing or differs.
@@ -105,6 +107,7 @@ class Communicator {
   int32_t world_;
   std::chrono::milliseconds timeout_;
   int64_t sequence_ = 0;
+  int64_t step_ = 0;
   std::string failure_;
   std::ofstream journal_;
   std::vector<Outgoing> gather_send_;

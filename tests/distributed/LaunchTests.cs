@@ -20,6 +20,14 @@ public sealed class LaunchTests : IDisposable
         Assert.True(result.Holds, result.ToString());
     }
 
+    [Fact]
+    public async Task Any_mixture_of_samples_over_the_ranks_trains()
+    {
+        using var mixtures = new Mixtures();
+        var result = await mixtures.Run(100);
+        Assert.True(result.Holds(100) && result.Patterns > 40, result.ToString());
+    }
+
     [Theory]
     [InlineData("kill", 1, 1, 3)]
     [InlineData("stall", 0, 2, 0)]

@@ -7,7 +7,8 @@ namespace LlavaSharp.Trials;
 /// <summary>Runs the program as its users do, in processes of its own, and looks at what it leaves.</summary>
 internal static class Job
 {
-    private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "LlavaSharp.Cli");
+    /// <summary>The program.</summary>
+    public static readonly string Program = Path.Combine(AppContext.BaseDirectory, "LlavaSharp.Cli");
 
     // How long a job may take.
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);

@@ -2,10 +2,16 @@ using System.Diagnostics;
 using System.Globalization;
 using LlavaSharp.Trials;
 
-// trials [matrix|faults] [--out FILE] [--updates N]: jobs of real processes, and tables of what they showed.
+// trials [matrix|faults|mixtures|hosts] [--out FILE] [--updates N] [--assignments N]: jobs of real processes, and what they showed.
 var clock = Stopwatch.StartNew();
 string path = Option("--out", "docs/distributed.md");
-var trials = new Dictionary<string, Func<Task<bool>>> { ["matrix"] = RunMatrix, ["faults"] = RunFaults };
+var trials = new Dictionary<string, Func<Task<bool>>>
+{
+    ["matrix"] = RunMatrix,
+    ["faults"] = RunFaults,
+    ["mixtures"] = RunMixtures,
+    ["hosts"] = RunHosts,
+};
 string[] chosen = args is [var first, ..] && !first.StartsWith("--", StringComparison.Ordinal) ? [first] : [.. trials.Keys];
 if (chosen.FirstOrDefault(c => !trials.ContainsKey(c)) is { } unknown)
 {
@@ -24,11 +30,13 @@ return holds ? 0 : 1;
 
 string Option(string name, string missing) => Array.IndexOf(args, name) is var at and >= 0 && at + 1 < args.Length ? args[at + 1] : missing;
 
+int Number(string name, int missing) => int.Parse(Option(name, $"{missing}"), NumberStyles.None, CultureInfo.InvariantCulture);
+
 void Say(string line) => Console.Error.WriteLine($"{clock.Elapsed:hh\\:mm\\:ss}  {line}");
 
 async Task<bool> RunMatrix()
 {
-    var updates = int.Parse(Option("--updates", "50"), CultureInfo.InvariantCulture);
+    var updates = Number("--updates", 50);
     using var matrix = new Matrix(updates);
     var (cases, results) = (Matrix.All.ToArray(), new List<Matrix.Result>());
     foreach (var what in cases)
@@ -54,5 +62,30 @@ async Task<bool> RunFaults()
     }
 
     Report.Write(path, "faults", FaultTable.Of(results));
+    return results.All(r => r.Holds);
+}
+
+async Task<bool> RunMixtures()
+{
+    using var mixtures = new Mixtures();
+    var updates = Number("--assignments", 1000);
+    var result = await mixtures.Run(updates);
+    Say($"mixtures: {result}");
+    Report.Write(path, "mixtures", result.Lines);
+    return result.Holds(updates);
+}
+
+async Task<bool> RunHosts()
+{
+    using var hosts = new Hosts();
+    var results = new List<Hosts.Result>();
+    foreach (var how in Hosts.All)
+    {
+        var result = await hosts.Run(how);
+        Say($"hosts, {how}: {(result.Skipped is { } why ? $"skipped: {why}" : string.Join(" / ", result.Messages))}{(result.Holds ? "" : $" FAILS: {result}")}");
+        results.Add(result);
+    }
+
+    Report.Write(path, "hosts", HostsTable.Of(results));
     return results.All(r => r.Holds);
 }

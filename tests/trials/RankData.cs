@@ -16,7 +16,15 @@ internal sealed class RankData : IDisposable
     // Whole updates of 12 micro-batches make an epoch, so that no order of processes pads it.
     private const int Samples = 96;
 
-    public RankData() => Data = Tiny.Write("mixed.json", Enumerable.Range(0, Samples).Select(Sample));
+    private readonly int _textEvery;
+
+    /// <summary>Writes model and samples.</summary>
+    /// <param name="textEvery">Every how manieth sample has no picture.</param>
+    public RankData(int textEvery = 3)
+    {
+        _textEvery = textEvery;
+        Data = Tiny.Write("mixed.json", Enumerable.Range(0, Samples).Select(Sample));
+    }
 
     /// <summary>The folder.</summary>
     public TinyRun Tiny { get; } = new();
@@ -31,18 +39,19 @@ internal sealed class RankData : IDisposable
     /// <param name="microBatches">How many are wanted, over all epochs.</param>
     public string InOrder(int microBatches)
     {
-        int[] Order(int world, int count, int epoch) => SampleOrder.ForEpoch(
-            new() { PerDeviceBatch = Batch, WorldSize = world, Seed = (ulong)new TrainOptions().Seed }, new int[count], epoch);
-        var count = microBatches * Batch;
-        var wanted = Enumerable.Range(0, (count + Samples - 1) / Samples).SelectMany(epoch => Order(2, Samples, epoch)).Take(count);
-        var file = new object[count];
-        foreach (var (place, sample) in Order(1, count, 0).Zip(wanted))
+        var file = new object[microBatches * Batch];
+        foreach (var (place, sample) in Order(1, file.Length, 0).Zip(Wanted(microBatches)))
         {
             file[place] = Sample(sample);
         }
 
         return Tiny.Write($"order{microBatches}.json", file);
     }
+
+    /// <summary>Of what sort the micro-batches are that the ranks go through in turn: t of text, p of pictures, b of both.</summary>
+    /// <param name="microBatches">How many are wanted.</param>
+    public IEnumerable<char> Sorts(int microBatches) => Wanted(microBatches).Chunk(Batch)
+        .Select(batch => batch.Count(HasPicture) switch { 0 => 't', Batch => 'p', _ => 'b' });
 
     /// <summary>Arguments of <c>train</c>.</summary>
     /// <param name="trains">One of <see cref="Kinds"/>.</param>
@@ -66,11 +75,19 @@ internal sealed class RankData : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Tiny.Dispose();
 
-    // A third without a picture; answers of several lengths, so that micro-batches weigh unequally.
-    private static object Sample(int i) => (i % 3) switch
-    {
-        0 => TinyRun.Sample($"t{i}", null, "Say it", new string('a', 1 + (i % 7)), "And", "a red car"),
-        1 => TinyRun.Sample($"p{i}", $"{i % 2}.png", "<image>\nColour?", "red", "And?", $"a car {i}"),
-        _ => TinyRun.Sample($"p{i}", "2.png", "<image>\nWhat?", $"abcd {i}"),
-    };
+    private static int[] Order(int world, int count, int epoch) => SampleOrder.ForEpoch(
+        new() { PerDeviceBatch = Batch, WorldSize = world, Seed = (ulong)new TrainOptions().Seed }, new int[count], epoch);
+
+    // The samples as several processes go through them, epoch after epoch.
+    private static IEnumerable<int> Wanted(int microBatches) => Enumerable.Range(0, (microBatches * Batch / Samples) + 1)
+        .SelectMany(epoch => Order(2, Samples, epoch)).Take(microBatches * Batch);
+
+    private bool HasPicture(int i) => i % _textEvery != 0;
+
+    // Answers of several lengths, so that micro-batches weigh unequally.
+    private object Sample(int i) => !HasPicture(i)
+        ? TinyRun.Sample($"t{i}", null, "Say it", new string('a', 1 + (i % 7)), "And", "a red car")
+        : i % 3 == 1
+            ? TinyRun.Sample($"p{i}", $"{i % 2}.png", "<image>\nColour?", "red", "And?", $"a car {i}")
+            : TinyRun.Sample($"p{i}", "2.png", "<image>\nWhat?", $"abcd {i}");
 }

@@ -24,7 +24,7 @@ public sealed class MpirunOutputTests
     {
         var (output, text) = Take(
             Dashes, "MPI_ABORT was invoked on rank 0 in communicator MPI_COMM_WORLD", "with errorcode 75.", Dashes,
-            "error: rank 1 has not arrived: step 2, gather of embed, 4800 bytes, after 3.0 s",
+            "error: rank 1 has not arrived: step 2, gather of embed, 4800 bytes, after 3.0 s", "error: rank 2 says it too, later",
             "[vm:1234] 3 more processes have sent help message help-mpi-api.txt / mpi-abort",
             "[vm:1234] Set MCA parameter \"orte_base_help_aggregate\" to 0 to see all help / error messages");
         Assert.Null(output.Lost);
