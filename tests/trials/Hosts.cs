@@ -45,9 +45,9 @@ internal sealed class Hosts : IDisposable
             await Ip("-n", _hosts[1], "link", "set", _hosts[1], "down");
             var at = DateTime.UtcNow;
             var outcomes = await job;
-            return new(
-                how, null, Weights.Hash(local) == Weights.Hash(remote), [.. outcomes.Select(o => string.Join(" / ", o.Errors))],
-                [.. outcomes.Take(how == Mpirun ? 1 : 2).Select(o => o.Code)], (DateTime.UtcNow - at).TotalSeconds, Job.Orphans(cut).Length);
+            var (seconds, same) = ((DateTime.UtcNow - at).TotalSeconds, Weights.Hash(local) == Weights.Hash(remote));
+            var codes = outcomes.Take(how == Mpirun ? 1 : 2).Select(o => o.Code);
+            return new(how, null, same, [.. outcomes.Select(o => string.Join(" / ", o.Errors))], [.. codes], seconds, Job.Orphans(cut).Length);
         }
         finally
         {
