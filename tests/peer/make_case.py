@@ -1,13 +1,15 @@
 """Makes a parity case from a Hugging Face LLaVA folder, such as one that training wrote.
 
-    ./build.sh peer make_case MODEL_FOLDER OUT [--steps 3] [--seed 0]
+    ./build.sh peer make_case MODEL_FOLDER OUT [--steps 3] [--seed 0] [--weights bfloat16]
     ./build.sh parity OUT
 
 The case holds a copy of the folder, drawn pictures, and what Hugging Face's implementation computes from them in
 float32: pixels, image features, projected features, logits, loss, gradients and AdamW steps of both stages, a greedy answer, token
-ids. `parity` compares the engine with it. Imports: torch, transformers, sentencepiece, safetensors, PIL, numpy.
+ids. With --weights bfloat16 every weight is rounded, and AdamW steps float32 masters of which each step rounds anew; it also says how far
+losses are from those of bfloat16 throughout. `parity` compares the engine with it. Imports: torch, transformers, sentencepiece, safetensors, PIL, numpy.
 """
 import argparse
+import copy
 import json
 import os
 import shutil
@@ -101,8 +103,14 @@ def gradient_of(name, parameter):
     return torch.zeros_like(parameter) if parameter.grad is None or unseen else parameter.grad.clone()
 
 
-def train(model, batch, stage, steps, expected):
-    """AdamW steps on one batch; records gradients of the first, parameters after the last."""
+@torch.no_grad()
+def round_into(parameters, values):
+    for parameter, value in zip(parameters, values):
+        parameter.copy_(value.bfloat16())
+
+
+def train(model, batch, stage, steps, expected, rounds):
+    """AdamW steps on one batch; records gradients of the first, parameters after the last: where weights are rounded, their masters."""
     trained = []
     for name, parameter in model.named_parameters():
         on = "multi_modal_projector" in name or (stage == "full" and "vision_tower" not in name) or stage == "tower"
@@ -110,19 +118,24 @@ def train(model, batch, stage, steps, expected):
         parameter.grad = None
         if on:
             trained.append((name, parameter))
-    optimizer = torch.optim.AdamW([p for _, p in trained], lr=OPTIMIZER["lr"], betas=tuple(OPTIMIZER["betas"]),
-                                  eps=OPTIMIZER["eps"], weight_decay=0.0)
+    parameters = [p for _, p in trained]
+    masters = [p.detach().clone().float().requires_grad_() for p in parameters] if rounds else parameters
+    optimizer = torch.optim.AdamW(masters, lr=OPTIMIZER["lr"], betas=tuple(OPTIMIZER["betas"]), eps=OPTIMIZER["eps"], weight_decay=0.0)
     losses, norms = [], []
     for step in range(steps):
-        optimizer.zero_grad()
+        model.zero_grad()
+        if rounds:
+            round_into(parameters, masters)
         _, loss = batch.run(model)
         loss.backward()
         losses.append(loss.item())
         if step == 0:
             expected.update({f"grad/{stage}/{name}": gradient_of(name, p) for name, p in trained})
-        norms.append(torch.nn.utils.clip_grad_norm_([p for _, p in trained], 1.0).item())
+        for master, parameter in zip(masters, parameters):
+            master.grad = None if parameter.grad is None else parameter.grad.to(master.dtype)
+        norms.append(torch.nn.utils.clip_grad_norm_(masters, 1.0).item())
         optimizer.step()
-    expected.update({f"after/{stage}/{name}": p.detach().clone() for name, p in trained})
+    expected.update({f"after/{stage}/{name}": m.detach().clone() for (name, _), m in zip(trained, masters)})
     return losses, norms
 
 
@@ -185,6 +198,7 @@ def main():
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tower", action="store_true", help="a stage more, which trains the vision tower too")
+    parser.add_argument("--weights", choices=["float32", "bfloat16"], default="float32")
     arguments = parser.parse_args()
     folder, out = arguments.folder, arguments.out
     torch.manual_seed(arguments.seed)
@@ -194,6 +208,9 @@ def main():
     tiled = AutoConfig.from_pretrained(folder).model_type == "llava_next"
     kind = LlavaNextForConditionalGeneration if tiled else LlavaForConditionalGeneration
     model = kind.from_pretrained(folder, attn_implementation="eager").float().eval()
+    rounds = arguments.weights == "bfloat16"
+    if rounds:
+        round_into(model.parameters(), model.parameters())
     config = model.config
     image_token = getattr(config, "image_token_index", None)
     image_token = config.image_token_id if image_token is None else image_token
@@ -218,7 +235,8 @@ def main():
     result = {"token_ids": [row[1] for row in rows], "labels": [row[2] for row in rows], "images": [row[0] for row in rows],
               "dialogs": DIALOGS, "system": SYSTEM, "image_token": image_token, "pad_token": pad, "patches": patches,
               "optimizer": OPTIMIZER | {"steps": arguments.steps}, "losses": {}, "grad_norm": {},
-              "args": {"steps": arguments.steps, "seed": arguments.seed, "feature_layer": config.vision_feature_layer},
+              "args": {"steps": arguments.steps, "seed": arguments.seed, "feature_layer": config.vision_feature_layer,
+                       "weights": arguments.weights},
               "encode": {text: tokenizer.encode(text) for text in TEXTS}}
     with torch.no_grad():
         logits, loss = batch.run(model)
@@ -231,7 +249,13 @@ def main():
     start = {name: value.clone() for name, value in model.state_dict().items()}
     for stage in ("pretrain", "full") + (("tower",) if arguments.tower else ()):
         model.load_state_dict(start)
-        result["losses"][stage], result["grad_norm"][stage] = train(model, batch, stage, arguments.steps, expected)
+        losses, norms = train(model, batch, stage, arguments.steps, expected, rounds)
+        result["losses"][stage], result["grad_norm"][stage] = losses, norms
+        if rounds:
+            model.load_state_dict(start)
+            half = Batch(rows, pad, batch.pixels.bfloat16(), batch.more.get("image_sizes"))
+            rough, _ = train(copy.deepcopy(model).bfloat16(), half, stage, arguments.steps, {}, rounds)
+            print(f"{stage}: bfloat16 throughout differs by {max(abs(a / b - 1) for a, b in zip(rough, losses)):.1e} in its losses")
     save_file({name: value.detach().contiguous().float() for name, value in expected.items()}, f"{out}/expected.safetensors")
     with open(f"{out}/case.json", "w", encoding="utf-8") as file:
         json.dump(result, file, indent=1, ensure_ascii=False)

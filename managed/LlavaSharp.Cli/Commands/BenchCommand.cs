@@ -21,7 +21,8 @@ internal static class BenchCommand
 
           step     whole training steps, of the models and batches that the comparison with other programs
                    uses: --stage pretrain|lora|full, and if wanted --batch, --layers, --hidden, --tokens
-                   (text of a sample), --threads. The floor beside them: ./build.sh bench step.
+                   (text of a sample), --threads, --weights float32|bfloat16, --bits 16|8|4. The floor
+                   beside them: ./build.sh bench step.
 
           scaling  what a step costs against tokens, layers, width, batch and threads; draws
                    scaling-sizes.svg and scaling-threads.svg into --out FOLDER [artifacts/bench].
@@ -59,11 +60,13 @@ internal static class BenchCommand
         var stage = new Option<string>("--stage") { DefaultValueFactory = _ => "pretrain" };
         Option<int> hidden = Flag.Whole("--hidden", 768, 64), layers = Flag.Whole("--layers", 8, 1), batch = Flag.Whole("--batch", 4, 1);
         Option<int> tokens = Flag.Whole("--tokens", 0, 0), threads = Flag.Whole("--threads", 0, 0);
+        var weights = new Option<string>("--weights") { DefaultValueFactory = _ => "float32" };
+        var bits = new Option<string>("--bits") { DefaultValueFactory = _ => "16" };
         var folder = new Option<string>("--out") { DefaultValueFactory = _ => Path.Combine("artifacts", "bench") };
         Option<string?> @case = new("--case"), result = new("--result"); // What zero and overlap start their processes with.
         var command = new Command("bench", "time a part of training")
         {
-            what, seconds, peer, model, runs, json, stage, hidden, layers, batch, tokens, threads, folder, @case, result,
+            what, seconds, peer, model, runs, json, stage, hidden, layers, batch, tokens, threads, weights, bits, folder, @case, result,
         };
         command.SetAction(parsed =>
         {
@@ -87,6 +90,7 @@ internal static class BenchCommand
                         Tokens = parsed.GetValue(tokens),
                         Threads = parsed.GetValue(threads),
                         Steps = parsed.GetValue(runs),
+                        Storage = StorageFlags.Read(parsed.GetValue(weights)!, parsed.GetValue(bits)!),
                     },
                     print),
                 "scaling" => Scaling(shell, parsed.GetValue(folder)!, print),

@@ -25,6 +25,8 @@ internal static class GenerateCommand
           --top_p P              draw from the likeliest tokens whose probabilities reach P [1]
           --max_new_tokens N     longest answer [512]
           --seed N               seed of the draws [0]
+          --bits N               the decoder's linears in 8 bits, or in 4 (NF4), in memory [16]
+          --weights TYPE         all weights in memory: float32, or bfloat16 for half of it [float32]
           --json                 print {"input_ids", "output_ids", "text"}; -200 is where the image goes
 
           $ llavasharp generate --model finetune --image cat.jpg --prompt "What is the cat doing?"
@@ -49,14 +51,17 @@ internal static class GenerateCommand
         var longest = Flag.Whole("--max_new_tokens", 512, 1);
         var seed = Flag.Whole("--seed", 0, 0);
         var json = new Option<bool>("--json");
+        var bits = new Option<string>("--bits") { DefaultValueFactory = _ => "16" };
+        var weights = new Option<string>("--weights") { DefaultValueFactory = _ => "float32" };
         var command = new Command("generate", "ask about an image")
         {
-            model, adapter, tower, prompt, image, template, temperature, topP, longest, seed, json,
+            model, adapter, tower, prompt, image, template, temperature, topP, longest, seed, json, bits, weights,
         };
         command.SetAction(parsed => Run(
             shell,
             () => new ChatModel(
-                parsed.GetRequiredValue(model), parsed.GetValue(template)!, parsed.GetValue(adapter), parsed.GetValue(tower)),
+                parsed.GetRequiredValue(model), parsed.GetValue(template)!, parsed.GetValue(adapter), parsed.GetValue(tower),
+                StorageFlags.Read(parsed.GetValue(weights)!, parsed.GetValue(bits)!)),
             parsed.GetRequiredValue(prompt),
             parsed.GetValue(image),
             new GenerationOptions

@@ -1,3 +1,4 @@
+using LlavaSharp.Checkpoints;
 using LlavaSharp.Interop;
 
 namespace LlavaSharp.Benchmarks;
@@ -34,11 +35,14 @@ public sealed record StepCase
     /// <summary>Threads; 0 leaves the choice to libtorch.</summary>
     public int Threads { get; init; }
 
+    /// <summary>How weights are stored: adapters and what trains aside, as the flags of train have it.</summary>
+    public WeightStorage Storage { get; init; } = WeightStorage.Float32;
+
     /// <summary>Timed steps; one more goes before them.</summary>
     public int Steps { get; init; } = 4;
 
     /// <summary>The model: MLPs of 8/3 of the width.</summary>
-    internal ModelConfig Config => new()
+    internal ModelConfig Config => Storage.Apply(new()
     {
         VisionHidden = 384,
         VisionLayers = 8,
@@ -53,7 +57,7 @@ public sealed record StepCase
         HeadDim = 64,
         Intermediate = ((Hidden * 8 / 3) + 63) / 64 * 64,
         Vocabulary = 32000,
-    };
+    });
 
     /// <summary>Adapters and what trains; weights at which activations stay near one.</summary>
     internal void Prepare(Model model)

@@ -63,9 +63,10 @@ public static class ModelLoader
     /// <param name="engine">Where it goes.</param>
     /// <param name="config">Its shape.</param>
     /// <param name="source">Its parameters, all of them.</param>
+    /// <param name="storage">How they are stored; null is float32. Each is encoded as it is read: none but one is float32 at a time.</param>
     /// <exception cref="UserErrorException">A parameter is missing, or has another shape or no float type.</exception>
-    public static LoadedModel Load(Engine engine, LlavaConfig config, IParameterSource source) =>
-        Make(engine, config, false, model => Fill(model, source, Stored | UnitKinds.Projector | UnitKinds.Newline));
+    public static LoadedModel Load(Engine engine, LlavaConfig config, IParameterSource source, WeightStorage? storage = null) =>
+        Make(engine, config, false, model => Fill(model, source, Stored | UnitKinds.Projector | UnitKinds.Newline), storage);
 
     /// <summary>Fills a model from the folders that it was shaped after, and draws what none of them holds. Where a trainer has divided the
     /// weights, each is read as far as this process keeps it.</summary>
@@ -172,12 +173,13 @@ public static class ModelLoader
         }
     }
 
-    private static LoadedModel Make(Engine engine, LlavaConfig config, bool freshProjector, Action<Model> fill)
+    private static LoadedModel Make(
+        Engine engine, LlavaConfig config, bool freshProjector, Action<Model> fill, WeightStorage? storage = null)
     {
         Model? model = null;
         try
         {
-            model = new Model(engine, ToModelConfig(config));
+            model = new Model(engine, (storage ?? WeightStorage.Float32).Apply(ToModelConfig(config)));
             fill(model);
             var loaded = new LoadedModel(model, config, freshProjector);
             model = null;

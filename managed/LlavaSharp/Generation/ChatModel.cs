@@ -1,3 +1,4 @@
+using LlavaSharp.Checkpoints;
 using LlavaSharp.Interop;
 using LlavaSharp.Templates;
 
@@ -15,14 +16,16 @@ public sealed class ChatModel : IDisposable
     /// <param name="template">Name of the conversation format.</param>
     /// <param name="adapterFolder">A LoRA adapter to be merged in; the folder is then its base.</param>
     /// <param name="clipFolder">The vision tower, where config.json names one that is not on this machine.</param>
+    /// <param name="storage">How its weights are stored; null is float32.</param>
     /// <exception cref="UserErrorException">The folder or the name is not known or not usable.</exception>
-    public ChatModel(string folder, string template = "v1", string? adapterFolder = null, string? clipFolder = null)
+    public ChatModel(
+        string folder, string template = "v1", string? adapterFolder = null, string? clipFolder = null, WeightStorage? storage = null)
     {
         var format = ConversationTemplates.Get(template);
         _engine = new Engine();
         try
         {
-            _loaded = OpenedModel.Open(_engine, folder, adapterFolder, clipFolder);
+            _loaded = OpenedModel.Open(_engine, folder, adapterFolder, clipFolder, storage);
             _generator = new TextGenerator(_loaded.Model, _loaded.Tokenizer, format, _loaded.Config.Text.EosIds,
                 new PromptRules { ImageStartEnd = _loaded.Config.ImageStartEnd });
         }

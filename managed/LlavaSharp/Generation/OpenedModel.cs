@@ -11,7 +11,7 @@ public sealed class OpenedModel : IDisposable
 {
     private readonly LoadedModel _loaded;
 
-    private OpenedModel(Engine engine, string folder, string? adapterFolder, string? clipFolder)
+    private OpenedModel(Engine engine, string folder, string? adapterFolder, string? clipFolder, WeightStorage? storage)
     {
         foreach (var needed in new[] { ("model", folder), ("adapter", adapterFolder), ("vision tower", clipFolder) })
         {
@@ -31,7 +31,7 @@ public sealed class OpenedModel : IDisposable
         Config = source.Config;
         Tokenizer = source.Base.LoadTokenizer();
         Images = source.Config.PlanImages(source.Base.LoadProcessor());
-        _loaded = ModelLoader.Load(engine, source.Config, source.Parameters);
+        _loaded = ModelLoader.Load(engine, source.Config, source.Parameters, storage);
     }
 
     /// <summary>The model, in the engine.</summary>
@@ -51,10 +51,12 @@ public sealed class OpenedModel : IDisposable
     /// <param name="folder">The folder.</param>
     /// <param name="adapterFolder">A LoRA adapter to be merged in; the folder is then its base.</param>
     /// <param name="clipFolder">The vision tower, where config.json names one that is not on this machine.</param>
+    /// <param name="storage">How its weights are stored, an adapter merged in first; null is float32.</param>
     /// <returns>The opened model.</returns>
     /// <exception cref="UserErrorException">The folder is missing, incomplete, or asks for what is not implemented.</exception>
-    public static OpenedModel Open(Engine engine, string folder, string? adapterFolder = null, string? clipFolder = null) =>
-        new(engine, folder, adapterFolder, clipFolder);
+    public static OpenedModel Open(
+        Engine engine, string folder, string? adapterFolder = null, string? clipFolder = null, WeightStorage? storage = null) =>
+        new(engine, folder, adapterFolder, clipFolder, storage);
 
     /// <inheritdoc/>
     public void Dispose() => _loaded.Dispose();

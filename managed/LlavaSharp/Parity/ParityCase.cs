@@ -29,6 +29,7 @@ public sealed class ParityCase : IDisposable
         GradientNorms = Series("grad_norm");
         Optimizer = ReadOptimizer(Get("optimizer"));
         CastType = ReadCastType();
+        Storage = ReadStorage();
         if (TokenIds.Length == 0 || Labels.Length != TokenIds.Length || Images.Length != TokenIds.Length
             || Labels.Where((l, i) => l.Length != TokenIds[i].Length).Any())
         {
@@ -77,6 +78,9 @@ public sealed class ParityCase : IDisposable
     /// are, and its rotary frequencies, which no checkpoint stores.
     /// </summary>
     public ElementType CastType { get; }
+
+    /// <summary>How the reference's weights were stored: bfloat16 means that each was rounded, and what trains was a float32 master.</summary>
+    public WeightStorage Storage { get; }
 
     /// <summary>Names of the expected tensors.</summary>
     public IReadOnlyList<string> Expected => _expected.Names;
@@ -147,10 +151,20 @@ public sealed class ParityCase : IDisposable
     private Dictionary<string, double[]> Series(string name) =>
         Get(name).EnumerateObject().ToDictionary(p => p.Name, p => Doubles(p.Value), StringComparer.Ordinal);
 
+    // One of the arguments that the case was made with.
+    private string? Argument(string name) => _root.TryGetProperty("args", out var args) && args.ValueKind == JsonValueKind.Object
+        && args.TryGetProperty(name, out var value) ? value.GetString() : null;
+
+    private WeightStorage ReadStorage() => Argument("weights") switch
+    {
+        null or "float32" => WeightStorage.Float32,
+        "bfloat16" => new(Interop.Storage.BFloat16),
+        var name => throw new UserErrorException($"{_file}: args.weights '{name}' is not known; float32 and bfloat16 are"),
+    };
+
     private ElementType ReadCastType()
     {
-        var name = _root.TryGetProperty("args", out var args) && args.ValueKind == JsonValueKind.Object
-            && args.TryGetProperty("dtype", out var dtype) ? dtype.GetString() : "float32";
+        var name = Argument("dtype");
         return name switch
         {
             "float32" or null => ElementType.Float32,

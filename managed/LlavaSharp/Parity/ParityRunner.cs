@@ -28,7 +28,7 @@ public sealed class ParityRunner(ParityCase parity, ParityBreak spoil, Action<Pa
         var config = LlavaConfig.Load(parity.ModelFolder);
         var tokenizer = LlavaTokenizer.Load(parity.ModelFolder);
         using var engine = new Engine();
-        using var model = new Model(engine, ModelLoader.ToModelConfig(config) with { RopeType = parity.CastType });
+        using var model = new Model(engine, parity.Storage.Apply(ModelLoader.ToModelConfig(config) with { RopeType = parity.CastType }));
         using (var source = new CheckpointSource(CheckpointReader.Open(parity.ModelFolder)))
         {
             ModelLoader.Fill(model, source, UnitKinds.Vision | UnitKinds.Projector | UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head

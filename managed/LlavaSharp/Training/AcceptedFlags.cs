@@ -18,7 +18,8 @@ internal static class AcceptedFlags
     /// <summary>Rows of the table of flags.</summary>
     public static IReadOnlyList<TrainFlag> All { get; } =
     [
-        Accepted("bf16", true, "this build computes in float32", v => Boolean("bf16", v) ? "--bf16 True: this build computes in float32" : null),
+        Accepted("bf16", true, "this build computes in float32; see weights",
+            v => Boolean("bf16", v) ? "--bf16 True: this build computes in float32; --weights bfloat16 stores weights in half the memory" : null),
         Accepted("fp16", true, "this build computes in float32", v => Boolean("fp16", v) ? "--fp16 True: this build computes in float32" : null),
         Quiet("tf32", true, "a GPU's number format; no effect on the CPU"),
         Quiet("is_multimodal", true, "accepted: a run with a tower is multimodal"),
@@ -65,8 +66,6 @@ internal static class AcceptedFlags
         Ignored("pipelining_fwd_bwd", true, Gaudi),
         Ignored("pad_max", true, "batches are packed, so nothing is padded; the numbers are the same"),
         Ignored("mm_im_patches", false, "the image rows follow from the tower"),
-        Ignored("double_quant", true, "takes effect with --bits 4, which is not in this build"),
-        Ignored("quant_type", false, "takes effect with --bits 4, which is not in this build", v => Choice("quant_type", v, "fp4", "nf4")),
         Ignored("lora_weight_path", false, "the original declares this flag and never reads it"),
     ];
 

@@ -36,7 +36,7 @@ public static class DryRun
         var all = Count(setup, _ => true);
         var moving = Count(setup, kind => trained.HasFlag(kind)) + Adapters(setup);
         var memory = MemoryChoice.Make(
-            ModelLoader.ToModelConfig(setup.Config), options, trained, setup.Adapters, ProcessBytes, warn,
+            options.Storage.Apply(ModelLoader.ToModelConfig(setup.Config)), options, trained, setup.Adapters, ProcessBytes, warn,
             options.Place.World == 1 ? null : ZeroUnit.Of(setup.Config, trained, setup.Adapters));
         var (plan, schedule) = (setup.Plan, LearningRateSchedule.Of(options, setup.Plan.TotalSteps));
         var text = setup.Config.Text;
@@ -46,6 +46,7 @@ public static class DryRun
             ("tower", Line($"{setup.Parts.ClipFolder ?? setup.ModelFolder}: {setup.Config.ImageRowCount} rows {(setup.Config.IsAnyResolution ? "a tile" : "an image")}, layer {setup.Config.FeatureLayer}")),
             ("projector", $"{setup.Config.Projector.Name}, {(fresh ? "fresh" : $"from {options.PretrainMmMlpAdapter ?? setup.ModelFolder}")}"),
             ("trained", Line($"{moving:#,0} of {all + Adapters(setup):#,0} parameters: {Names(setup, trained)}")),
+            ("weights", options.Storage.ToString()),
             ("data", Line($"{options.DataPath}: {plan.SampleCount:#,0} samples, {withImage:#,0} with pictures, all of which are there; template {setup.Template.Name}")),
             ("updates", Line($"{plan.TotalSteps} of {plan.BatchSize} × {plan.MicroBatchesPerStep} samples, {plan.EpochAfter((long)plan.TotalSteps * plan.MicroBatchesPerStep):0.###} passes over the data")),
             ("rate", Line($"{options.LearningRate}{(options.MmProjectorLr is { } own ? $", projector {own}" : "")}, {options.LrSchedulerType}, rising for {schedule.WarmupSteps} updates")),

@@ -78,7 +78,7 @@ public static class FineTune
 
         // Its pages cost nothing until it is filled, which is once a trainer has divided it: what processes share, none ever holds whole.
         var others = engine.Memory().Resident;
-        using var model = new Model(engine, ModelLoader.ToModelConfig(source.Config));
+        using var model = new Model(engine, options.Storage.Apply(ModelLoader.ToModelConfig(source.Config)));
         AttachAdapters(setup, model);
         var trained = TrainingRun.TrainedUnits(options);
         var trainable = model.Parameters.Where(p => (p.Kind & trained) != 0).Sum(p => p.Count);
@@ -180,7 +180,10 @@ public static class FineTune
         CultureInfo.InvariantCulture,
         $"{setup.Plan.SampleCount} samples, {setup.Plan.TotalSteps} updates of "
         + $"{setup.Plan.MicroBatchesPerStep * setup.Plan.BatchSize * setup.Plan.World}{Processes(setup.Options)}; "
-        + $"{trainable:#,0} of {model.Parameters.Sum(p => p.Count):#,0} parameters are trained, in float32 on {threads} threads");
+        + $"{trainable:#,0} of {model.Parameters.Sum(p => p.Count):#,0} parameters are trained, in float32 on {threads} threads{Stored(setup.Options)}");
+
+    private static string Stored(TrainOptions options) =>
+        options.Storage == WeightStorage.Float32 ? "" : $"; weights are stored as {options.Storage}";
 
     private static string Processes(TrainOptions options) => options.Place.World == 1 ? "" : string.Create(
         CultureInfo.InvariantCulture, $" on {options.Place.World} processes by {options.Place.Carrier}, ZeRO stage {options.ZeroStage}");

@@ -64,6 +64,7 @@ public static class ResolvedConfig
                 ["warmup_updates"] = schedule.WarmupSteps,
                 ["trainable_parameters"] = trainable,
                 ["dtype"] = "float32",
+                ["stored_weights"] = setup.Options.Storage.ToString(),
             },
         }.ToJsonString(Readable) + "\n";
     }

@@ -6,7 +6,6 @@ namespace LlavaSharp.Training;
 
 /// <summary>
 /// The one table of <c>train</c>'s flags: the recipe's own names, so that its scripts port by changing the program's name.
-/// Flags of the recipe that belong to what this build does not do yet are in <see cref="LaterFlags"/>.
 /// </summary>
 public static class TrainFlags
 {
@@ -50,6 +49,14 @@ public static class TrainFlags
             (o, v) => o with { UseRslora = v }, o => o.UseRslora),
         Switch("use_dora", "DoRA: lengths of the adapted rows train, too; dropout doubles its cost, --lora_dropout 0 does not",
             (o, v) => o with { UseDora = v }, o => o.UseDora),
+        new("weights", false, "how weights are stored: float32, or bfloat16 (what trains has float32 masters)",
+            (o, v) => o with { Weights = Choice("weights", v, "float32", "bfloat16") }, o => o.Weights),
+        new("bits", false, "of the frozen decoder's linears: 8 (int8), 4 (quant_type), or 16: as weights says",
+            (o, v) => o with { Bits = Integer("bits", Choice("bits", v, "16", "8", "4"), 4) }, o => o.Bits),
+        Switch("double_quant", "with --bits 4: the blocks' magnitudes in a byte each",
+            (o, v) => o with { DoubleQuant = v }, o => o.DoubleQuant),
+        new("quant_type", false, "with --bits 4: nf4 or fp4",
+            (o, v) => o with { QuantType = Choice("quant_type", v, "nf4", "fp4") }, o => o.QuantType),
         Text("data_path", "training file in LLaVA's layout: a JSON array, or JSONL", (o, v) => o with { DataPath = v }, o => o.DataPath),
         Text("image_folder", "folder that the samples' image paths start from", (o, v) => o with { ImageFolder = v }, o => o.ImageFolder),
         new("image_aspect_ratio", false, "square (resize, centre crop), pad, or anyres (tiles: LLaVA-1.6)",

@@ -1,3 +1,4 @@
+using LlavaSharp.Checkpoints;
 using LlavaSharp.Interop;
 using LlavaSharp.Zero;
 
@@ -66,6 +67,21 @@ public sealed record TrainOptions
 
     /// <summary>Train the lengths of the adapted weights' rows, too (DoRA).</summary>
     public bool UseDora { get; init; }
+
+    /// <summary>"float32", or "bfloat16": how weights are stored; what trains then has float32 masters.</summary>
+    public string Weights { get; init; } = "float32";
+
+    /// <summary>Bits of the decoder layers' linears where these are frozen: 8, 4, or 16 for what <see cref="Weights"/> says.</summary>
+    public int Bits { get; init; } = 16;
+
+    /// <summary>With 4 bits: whether the blocks' magnitudes are stored in a byte each.</summary>
+    public bool DoubleQuant { get; init; } = true;
+
+    /// <summary>With 4 bits: "nf4" or "fp4".</summary>
+    public string QuantType { get; init; } = "nf4";
+
+    /// <summary>What the last four come to.</summary>
+    public WeightStorage Storage => WeightStorage.Of(Weights, Bits, DoubleQuant, QuantType);
 
     /// <summary>The training file: a JSON array or JSONL.</summary>
     public string? DataPath { get; init; }

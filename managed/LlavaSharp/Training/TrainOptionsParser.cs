@@ -25,7 +25,7 @@ public static class TrainOptionsParser
 
         var options = new TrainOptions();
         var last = new Dictionary<string, string>();
-        foreach (var (name, value) in given.Where(g => !LaterFlags.Pass(g.Name, g.Value)))
+        foreach (var (name, value) in given)
         {
             var flag = Flags[name];
             var text = value ?? (flag.IsBoolean ? "True" : throw new UserErrorException($"--{name} needs a value"));
@@ -82,7 +82,7 @@ public static class TrainOptionsParser
 
     private static (string Name, string? Value) Check(string name, string? value, string where, string dashes) =>
         IsNegation(name) && value is null ? (name[3..], "False")
-        : Flags.ContainsKey(name) || LaterFlags.Contains(name) ? (name, value)
+        : Flags.ContainsKey(name) ? (name, value)
         : throw new UserErrorException(
-            $"{where}unknown flag {dashes}{name}{NearestName.Hint(name, Flags.Keys.Concat(LaterFlags.Names), dashes)}");
+            $"{where}unknown flag {dashes}{name}{NearestName.Hint(name, Flags.Keys, dashes)}");
 }

@@ -1,6 +1,7 @@
 using LlavaSharp.Checkpoints;
 using LlavaSharp.Data;
 using LlavaSharp.Imaging;
+using LlavaSharp.Interop;
 using LlavaSharp.Lora;
 using LlavaSharp.Templates;
 using LlavaSharp.Tokenization;
@@ -24,7 +25,7 @@ public sealed class TrainSetup : IDisposable
         var output = options.OutputDir ?? throw Missing("output_dir", "a folder for the result");
         Template = FindTemplate(options);
         Adapters = options is { LoraEnable: true, TuneMmMlpAdapter: false } ? ReadAdapters(options) : null;
-        TrainingRun.TrainedUnits(options);
+        CheckStorage(options);
         IsLlavaFolder = LlavaConfig.IsLlavaFolder(ModelFolder);
         Parts = FindParts(options, ModelFolder, IsLlavaFolder);
         Config = ModelLoader.ReadConfig(Parts);
@@ -149,6 +150,22 @@ public sealed class TrainSetup : IDisposable
         };
         adapters.Check();
         return adapters;
+    }
+
+    private static void CheckStorage(TrainOptions options)
+    {
+        var trained = TrainingRun.TrainedUnits(options);
+        if (options.Bits < 16 && (trained & UnitKinds.Layer) != 0)
+        {
+            throw new UserErrorException($"--bits {options.Bits}: weights of so few bits cannot train; train adapters beside them with "
+                + "--lora_enable True, or leave the flag out");
+        }
+
+        if (options is { ZeroStage: 3, Place.World: > 1 } && options.Storage != WeightStorage.Float32)
+        {
+            throw new UserErrorException($"--zero 3 divides float32 weights, and these are stored otherwise ({options.Storage}); "
+                + "use --zero 2, or leave out --bits and --weights");
+        }
     }
 
     private static void CheckConfig(TrainOptions options, LlavaConfig config)

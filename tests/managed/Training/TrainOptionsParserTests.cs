@@ -29,7 +29,7 @@ public sealed class TrainOptionsParserTests
         Assert.True(options.GradientCheckpointing);
         Assert.Equal(
             [
-                "--bf16 True: this build computes in float32",
+                "--bf16 True: this build computes in float32; --weights bfloat16 stores weights in half the memory",
                 "--report_to wandb: the run is recorded in log.jsonl, TensorBoard events and report.html",
             ],
             notes);
@@ -86,7 +86,9 @@ public sealed class TrainOptionsParserTests
     [InlineData("--mm_patch_merge_type unpad", "--mm_patch_merge_type unpad: expected flat or spatial or spatial_unpad")]
     [InlineData("--mm_vision_select_feature cls", "--mm_vision_select_feature cls: expected patch or cls_patch")]
     [InlineData("--tune_mm_mlp_adapter maybe", "--tune_mm_mlp_adapter maybe: expected True or False")]
-    [InlineData("--bits 4", "--bits 4: quantised training is not in this build yet; leave the flag out")]
+    [InlineData("--bits 5", "--bits 5: expected 16 or 8 or 4")]
+    [InlineData("--quant_type int4", "--quant_type int4: expected nf4 or fp4")]
+    [InlineData("--weights float16", "--weights float16: expected float32 or bfloat16")]
     [InlineData("--dataloader_drop_last True", "--dataloader_drop_last True: an epoch's last, shorter batch is trained on; leave the flag out")]
     [InlineData("--optim adafactor", "--optim adafactor: expected adamw_torch or adamw_hf or adamw_torch_fused")]
     [InlineData("--lora_dropout 1", "--lora_dropout 1: expected a number from 0 to below 1")]
