@@ -20,6 +20,7 @@ public sealed class StorageTrainTests : IDisposable
 
     [Theory]
     [InlineData("--bits 4", "the decoder's linears nf4 with magnitudes in a byte, all else float32")]
+    [InlineData("--bits 4 --use_dora True", "the decoder's linears nf4 with magnitudes in a byte, all else float32")]
     [InlineData("--bits 8", "the decoder's linears int8, all else float32")]
     [InlineData("--bits 4 --quant_type fp4 --double_quant False --weights bfloat16 --freeze_mm_mlp_adapter True", "the decoder's linears fp4, all else bfloat16")]
     [InlineData("--weights bfloat16 --freeze_mm_mlp_adapter True", "bfloat16")]
@@ -34,7 +35,7 @@ public sealed class StorageTrainTests : IDisposable
         Assert.Contains($"weights are stored as {stored}", error);
         Host.Succeed(_tiny.Stage2(_tiny["plain"], [
             .. Lora, "--model_name_or_path", _tiny["stored-llama"], "--vision_tower", _tiny["stored-clip"],
-            "--freeze_mm_mlp_adapter", $"{options.FreezeMmMlpAdapter}", .. Projector(options)]));
+            "--freeze_mm_mlp_adapter", $"{options.FreezeMmMlpAdapter}", "--use_dora", $"{options.UseDora}", .. Projector(options)]));
         Assert.Equal(
             File.ReadAllBytes(Path.Combine(_tiny["plain"], "adapter_model.safetensors")),
             File.ReadAllBytes(Path.Combine(_tiny["out"], "adapter_model.safetensors")));
