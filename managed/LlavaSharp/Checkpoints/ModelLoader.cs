@@ -63,7 +63,7 @@ public static class ModelLoader
     /// <param name="engine">Where it goes.</param>
     /// <param name="config">Its shape.</param>
     /// <param name="source">Its parameters, all of them.</param>
-    /// <param name="storage">How they are stored; null is float32. Each is encoded as it is read: none but one is float32 at a time.</param>
+    /// <param name="storage">How they are stored; null is float32. Each is encoded as it is read: one at a time is float32.</param>
     /// <exception cref="UserErrorException">A parameter is missing, or has another shape or no float type.</exception>
     public static LoadedModel Load(Engine engine, LlavaConfig config, IParameterSource source, WeightStorage? storage = null) =>
         Make(engine, config, false, model => Fill(model, source, Stored | UnitKinds.Projector | UnitKinds.Newline), storage);

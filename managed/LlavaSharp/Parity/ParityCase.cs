@@ -79,7 +79,7 @@ public sealed class ParityCase : IDisposable
     /// </summary>
     public ElementType CastType { get; }
 
-    /// <summary>How the reference's weights were stored: bfloat16 means that each was rounded, and what trains was a float32 master.</summary>
+    /// <summary>How the reference's weights were stored: bfloat16: each was rounded, and what trains was a float32 master.</summary>
     public WeightStorage Storage { get; }
 
     /// <summary>Names of the expected tensors.</summary>
