@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using LlavaSharp.Parity;
 using LlavaSharp.Tests.Cli;
 
@@ -66,6 +67,29 @@ public sealed class ParityTests
         Assert.Equal($"{folder["case.json"]}: 'token_ids' is missing", Host.Mistake("parity", folder.Path));
         folder.Write("case.json", "{\"token_ids\": [[\"a\"]]}");
         Assert.StartsWith($"{folder["case.json"]}: a field has the wrong type: ", Host.Mistake("parity", folder.Path));
+    }
+
+    [Fact]
+    public void A_case_says_how_its_weights_were_stored()
+    {
+        using var folder = new TempFolder();
+        foreach (var file in Directory.EnumerateFiles(Case("mha"), "*", SearchOption.AllDirectories))
+        {
+            var copy = folder[Path.GetRelativePath(Case("mha"), file)];
+            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+            File.Copy(file, copy);
+        }
+
+        var json = JsonNode.Parse(File.ReadAllText(folder["case.json"]))!;
+        json["args"]!["weights"] = "bfloat16";
+        File.WriteAllText(folder["case.json"], json.ToJsonString());
+        var (code, output, _) = Host.Run("parity", folder.Path);
+        Assert.Equal(1, code); // The reference did not round them.
+        Assert.Contains("  FAIL image_features ", output);
+        json["args"]!["weights"] = "int4";
+        File.WriteAllText(folder["case.json"], json.ToJsonString());
+        Assert.Equal(
+            $"{folder["case.json"]}: args.weights 'int4' is not known; float32 and bfloat16 are", Host.Mistake("parity", folder.Path));
     }
 
     [Fact]
