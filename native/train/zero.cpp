@@ -65,11 +65,12 @@ Zero::Zero(model::Llava& model, const Offload& offload, const ZeroOptions& optio
          "this communicator moves a device's memory, and the engine computes on the CPU: use MPI "
          "or Gloo");
   }
+  const auto units = static_cast<size_t>(shards_.count());
   std::vector<ShardLayout> layouts;
+  layouts.reserve(units);
   for (int32_t unit = 0; unit < shards_.count(); ++unit) {
     layouts.push_back(shards_.at(unit));
   }
-  const auto units = static_cast<size_t>(shards_.count());
   for (const int32_t op : {LLV_ZERO_GATHER, LLV_ZERO_REDUCE, LLV_ZERO_PUBLISH}) {
     joined_.at(static_cast<size_t>(op)).jobs.reserve(units);
     joined_.at(static_cast<size_t>(op)).units.reserve(units);

@@ -94,6 +94,19 @@ public sealed class RankTrainTests : IDisposable
     }
 
     [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_disk_that_takes_no_files_ends_all_ranks_with_one_sentence(int world)
+    {
+        File.WriteAllText(_tiny["ds.json"], """
+            {"zero_optimization": {"stage": 1, "offload_optimizer": {"device": "nvme", "nvme_path": "/proc"}}}
+            """);
+        string[] arguments = Arguments("full", _tiny["out"], 1, world, 1, ["--deepspeed", _tiny["ds.json"]]);
+        const string Sentence = "nvme_path: no file can be made in '/proc': No such file or directory; make room there, or name another folder";
+        Assert.All(Try(world, arguments), e => Assert.Contains(Sentence, Assert.IsType<UserErrorException>(e).Message));
+    }
+
+    [Theory]
     [InlineData(3, 4, 2)]
     [InlineData(3, 2, 4)]
     [InlineData(2, 4, 1)]
