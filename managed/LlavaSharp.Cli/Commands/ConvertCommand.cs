@@ -1,6 +1,7 @@
 using System.CommandLine;
 using LlavaSharp.Checkpoints;
 using LlavaSharp.Lora;
+using LlavaSharp.Training.Resume;
 
 namespace LlavaSharp.Cli.Commands;
 
@@ -15,7 +16,8 @@ internal static class ConvertCommand
         LLaVA code's, and of a language model beside a CLIP folder and a projector. Weights are read and
         written one at a time.
 
-          --from DIR             a LLaVA folder of either layout, or a LLaMA or Mistral folder
+          --from DIR             a LLaVA folder of either layout, a LLaMA or Mistral folder, or a
+                                 checkpoint-N of full tuning, whole or in the shards of its processes
           --to DIR               where the result goes
           --layout NAME          hf: transformers' LlavaForConditionalGeneration;
                                  llava: LlavaLlamaForCausalLM or LlavaMistralForCausalLM;
@@ -85,6 +87,14 @@ internal static class ConvertCommand
         ModelFolders.CheckNames(layout, typeName);
         ModelFolders.Check(
             to, ("--from", parts.LanguageFolder), ("--vision_tower", parts.ClipFolder), ("--projector", parts.ProjectorFile));
+        if (TrainedModel.IsCheckpoint(parts.LanguageFolder))
+        {
+            using var trained = TrainedModel.Open(parts.LanguageFolder, parts.ClipFolder);
+            using var whole = new AdaptedModel(trained.Base, trained);
+            shell.Out.WriteLine(ModelFolders.Write(whole, to, layout, typeName, shardBytes, withTower, template));
+            return ExitCode.Ok;
+        }
+
         if (!LlavaConfig.IsLlavaFolder(parts.LanguageFolder))
         {
             parts = parts with { ImageAspectRatio = parts.ImageAspectRatio ?? "pad" };

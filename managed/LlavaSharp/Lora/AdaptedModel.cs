@@ -14,6 +14,14 @@ public sealed class AdaptedModel : IDisposable
         Parameters = adapter is null ? source : new MergedSource(source, source.Config, adapter);
     }
 
+    /// <summary>A model of which something has been trained since.</summary>
+    /// <param name="source">Its files; owned from here on.</param>
+    /// <param name="trained">Its parameters as they are now; borrowed.</param>
+    public AdaptedModel(ModelSource source, IParameterSource trained)
+    {
+        (Base, Fields, Parameters) = (source, source.ReadFields(), trained);
+    }
+
     /// <summary>The base's files.</summary>
     public ModelSource Base { get; }
 

@@ -27,7 +27,7 @@ public sealed class TrainSetup : IDisposable
         Adapters = options is { LoraEnable: true, TuneMmMlpAdapter: false } ? ReadAdapters(options) : null;
         CheckStorage(options);
         IsLlavaFolder = LlavaConfig.IsLlavaFolder(ModelFolder);
-        Parts = FindParts(options, ModelFolder, IsLlavaFolder);
+        Parts = FindParts(options);
         Config = ModelLoader.ReadConfig(Parts);
         CheckConfig(options, Config);
         Tokenizer = LlavaTokenizer.Load(ModelFolder).WithTokens(Config.ImageTokens);
@@ -220,8 +220,11 @@ public sealed class TrainSetup : IDisposable
         _ => ConversationTemplates.Get(options.TuneMmMlpAdapter ? "plain" : "v1"),
     };
 
-    private static ModelParts FindParts(TrainOptions options, string modelFolder, bool isLlava)
+    /// <summary>The folders that a run's model lies in.</summary>
+    internal static ModelParts FindParts(TrainOptions options)
     {
+        var modelFolder = Folder("model_name_or_path", options.ModelNameOrPath);
+        var isLlava = LlavaConfig.IsLlavaFolder(modelFolder);
         var projector = options.MmProjectorType is null ? ProjectorType.Mlp2 : ProjectorType.Parse(options.MmProjectorType);
 
         // The recipe's scripts name the published tower beside a checkpoint that holds it; another folder is another tower.

@@ -122,6 +122,42 @@ public sealed class RankTrainTests : IDisposable
         SameWeights(whole, cut, 1e-5);
     }
 
+    [Theory]
+    [InlineData(3, 4)]
+    [InlineData(2, 2)]
+    [InlineData(0, 1)]
+    public void A_checkpoint_in_shards_becomes_the_model_that_the_run_wrote(int stage, int world)
+    {
+        var output = _tiny["out"];
+        var arguments = Arguments("full", output, stage, world, 12 / world, "--save_steps", "4");
+        if (world == 1)
+        {
+            Host.Succeed(arguments);
+        }
+        else
+        {
+            Succeed(world, arguments);
+        }
+
+        var checkpoint = Path.Combine(output, "checkpoint-4");
+        Assert.Equal(stage == 3, world > 1 && Shards(checkpoint, "weight.layer.0"));
+        Host.Succeed("convert", "--from", checkpoint, "--to", _tiny["hf"], "--layout", "hf");
+        SameWeights(output, _tiny["hf"], 0);
+        Host.Succeed("convert", "--from", checkpoint, "--to", _tiny["llava"], "--layout", "llava", "--dtype", "bf16");
+        File.WriteAllText(Path.Combine(checkpoint, "state.json"), "{}");
+        Assert.Contains("checkpoint-4 is damaged: state.json", Host.Mistake("convert", "--from", checkpoint, "--to", _tiny["x"], "--layout", "hf"));
+    }
+
+    [Theory]
+    [InlineData("lora", "holds an adapter: use merge-lora with --model ")]
+    [InlineData("projector", "is of stage 1: convert --from ")]
+    public void A_checkpoint_that_is_no_model_says_what_to_do(string what, string expected)
+    {
+        Host.Succeed(Arguments(what, _tiny["out"], 0, 1, 12, "--save_steps", "4"));
+        var checkpoint = Path.Combine(_tiny["out"], "checkpoint-4");
+        Assert.Contains(expected, Host.Mistake("convert", "--from", checkpoint, "--to", _tiny["x"], "--layout", "hf"));
+    }
+
     [Fact]
     public void What_goes_wrong_on_one_rank_ends_all_with_one_sentence()
     {
@@ -193,6 +229,12 @@ public sealed class RankTrainTests : IDisposable
         "--gradient_accumulation_steps", Text(accumulation), "--per_device_train_batch_size", Text(12 / (world * accumulation)),
         "--loss_normalization", world * accumulation == 12 ? "micro_batch" : "tokens", "--zero", Text(stage), "--threads", "1", "--learning_rate", "1e-3", .. more,
     ];
+
+    private static bool Shards(string checkpoint, string tensor)
+    {
+        using var file = SafetensorsFile.Open(Directory.GetFiles(checkpoint, "shard-00000-*")[0]);
+        return file.Contains(tensor);
+    }
 
     private static void SameWeights(string expected, string actual, double tolerance)
     {
