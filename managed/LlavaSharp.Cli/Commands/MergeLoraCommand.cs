@@ -22,6 +22,8 @@ internal static class MergeLoraCommand
           --vision_tower DIR     the CLIP folder, if config.json names one that is not here
           --shard_size N         largest file of weights [5GB]
           --template NAME        gguf: the conversation format that servers are to ask it in [v1]
+          --unmerge              takes the adapter out of a model that it was merged into, W - s·B·A;
+                                 what trained beside it stays; not for DoRA's
 
           $ llavasharp merge-lora --model vicuna-7b-v1.5 --adapter llava-lora --output llava-merged
 
@@ -40,7 +42,8 @@ internal static class MergeLoraCommand
         var tower = new Option<string?>("--vision_tower");
         var shard = new Option<string>("--shard_size") { DefaultValueFactory = _ => "5GB" };
         var template = new Option<string>("--template") { DefaultValueFactory = _ => "v1" };
-        var command = new Command("merge-lora", "merge an adapter") { model, adapter, output, layout, type, tower, shard, template };
+        var unmerge = new Option<bool>("--unmerge");
+        var command = new Command("merge-lora", "merge an adapter") { model, adapter, output, layout, type, tower, shard, template, unmerge };
         command.SetAction(parsed => Run(
             shell,
             parsed.GetRequiredValue(model),
@@ -50,7 +53,8 @@ internal static class MergeLoraCommand
             parsed.GetValue(type),
             parsed.GetValue(tower),
             ExportTypes.ParseSize(parsed.GetValue(shard)!),
-            parsed.GetValue(template)!));
+            parsed.GetValue(template)!,
+            parsed.GetValue(unmerge)));
         return new(
             command,
             "merges a LoRA adapter into its base model",
@@ -60,11 +64,11 @@ internal static class MergeLoraCommand
 
     private static int Run(
         Shell shell, string folder, string adapter, string output, string layout, string? typeName, string? tower, long shardBytes,
-        string template)
+        string template, bool unmerge)
     {
         ModelFolders.CheckNames(layout, typeName);
         ModelFolders.Check(output, ("--model", folder), ("--adapter", adapter), ("--vision_tower", tower));
-        using var model = AdaptedModel.Open(folder, adapter, tower);
+        using var model = AdaptedModel.Open(folder, adapter, tower, unmerge);
         shell.Out.WriteLine(ModelFolders.Write(model, output, layout, typeName, shardBytes, withTower: true, template));
         return ExitCode.Ok;
     }

@@ -8,10 +8,10 @@ public sealed class AdaptedModel : IDisposable
 {
     private readonly AdapterReader? _adapter;
 
-    private AdaptedModel(ModelSource source, AdapterReader? adapter, LlavaFields fields)
+    private AdaptedModel(ModelSource source, AdapterReader? adapter, LlavaFields fields, bool unmerge)
     {
         (Base, _adapter, Fields) = (source, adapter, fields);
-        Parameters = adapter is null ? source : new MergedSource(source, source.Config, adapter);
+        Parameters = adapter is null ? source : new MergedSource(source, source.Config, adapter, unmerge);
     }
 
     /// <summary>A model of which something has been trained since.</summary>
@@ -38,9 +38,10 @@ public sealed class AdaptedModel : IDisposable
     /// <param name="baseFolder">A LLaVA folder of either layout, or a language model's.</param>
     /// <param name="adapterFolder">The adapter; null for none.</param>
     /// <param name="clipFolder">The vision tower, where no config leads to one on this machine.</param>
+    /// <param name="unmerge">Whether the model has the adapter in it, and it is to be taken out.</param>
     /// <exception cref="UserErrorException">A file is missing, damaged or not supported, or the adapter belongs to another
     /// model.</exception>
-    public static AdaptedModel Open(string baseFolder, string? adapterFolder = null, string? clipFolder = null)
+    public static AdaptedModel Open(string baseFolder, string? adapterFolder = null, string? clipFolder = null, bool unmerge = false)
     {
         bool described = adapterFolder is not null && File.Exists(Path.Combine(adapterFolder, "config.json"))
             && LlavaConfig.LayoutOf(adapterFolder) == FolderLayout.Llava;
@@ -54,22 +55,23 @@ public sealed class AdaptedModel : IDisposable
             // Tokens that the base lacks: their rows are among what the adapter replaces.
             ImageStartEnd = fields?.IsSet("mm_use_im_start_end") == true ? true : null,
             ImagePatchToken = fields?.IsSet("mm_use_im_patch_token") == true ? true : null,
-        }, adapterFolder, fields);
+        }, adapterFolder, fields, unmerge);
     }
 
     /// <summary>Opens a model put together from folders, with an adapter over it.</summary>
     /// <param name="parts">The folders.</param>
     /// <param name="adapterFolder">The adapter; null for none.</param>
     /// <param name="fields">The recipe's fields; null means those of the base's config.</param>
+    /// <param name="unmerge">As the other overload's.</param>
     /// <exception cref="UserErrorException">As the other overload.</exception>
-    public static AdaptedModel Open(ModelParts parts, string? adapterFolder, LlavaFields? fields = null)
+    public static AdaptedModel Open(ModelParts parts, string? adapterFolder, LlavaFields? fields = null, bool unmerge = false)
     {
         ModelSource? source = ModelSource.Open(parts);
         AdapterReader? adapter = null;
         try
         {
             adapter = adapterFolder is null ? null : AdapterReader.Open(adapterFolder);
-            var opened = new AdaptedModel(source, adapter, fields ?? source.ReadFields());
+            var opened = new AdaptedModel(source, adapter, fields ?? source.ReadFields(), unmerge);
             (source, adapter) = (null, null);
             return opened;
         }

@@ -16,19 +16,29 @@ public sealed class MergedSource : IParameterSource
     private readonly Dictionary<string, long[]> _shapes;
     private readonly HashSet<string> _modules;
     private readonly HashSet<string> _replaced;
+    private readonly int _sign;
     private float[] _merged = [];
 
     /// <summary>Compares an adapter with the model that it is to be merged into.</summary>
     /// <param name="model">The base's parameters.</param>
     /// <param name="config">The model's shape.</param>
     /// <param name="adapter">The adapter; borrowed, as the base is.</param>
-    /// <exception cref="UserErrorException">The adapter holds a parameter that the model has not, or one of another shape.</exception>
-    public MergedSource(IParameterSource model, LlavaConfig config, AdapterReader adapter)
+    /// <param name="unmerge">Whether the model has the adapter in it, and it is to be taken out: W - s·B·A, to rounding. What trained
+    /// beside the adapter then stays as the model has it.</param>
+    /// <exception cref="UserErrorException">The adapter holds a parameter that the model has not, or one of another shape; or it is
+    /// DoRA's and to be taken out, which the lengths that rows had before would be needed for.</exception>
+    public MergedSource(IParameterSource model, LlavaConfig config, AdapterReader adapter, bool unmerge = false)
     {
-        (_base, _adapter) = (model, adapter);
+        (_base, _adapter, _sign) = (model, adapter, unmerge ? -1 : 1);
+        if (unmerge && adapter.Config.Options.Dora)
+        {
+            throw new UserErrorException(
+                $"'{adapter.Folder}' is DoRA's: how long rows were before it was merged is in no file; keep the base instead");
+        }
+
         _shapes = ParameterTable.Shapes(config).ToDictionary();
         _modules = [.. adapter.Modules];
-        _replaced = [.. adapter.Replaced];
+        _replaced = unmerge ? [] : [.. adapter.Replaced];
         foreach (string name in adapter.Modules.Select(m => m + Weight).Concat(adapter.Replaced))
         {
             if (!_shapes.ContainsKey(name))
@@ -86,7 +96,7 @@ public sealed class MergedSource : IParameterSource
         float[] up = ParameterExport.Floats(module + LoraTargets.UpSuffix, [rows, rank], _adapter); // [out, r]
         float[]? lengths = _adapter.Config.Options.Dora
             ? ParameterExport.Floats(module + LoraTargets.MagnitudeSuffix, [rows], _adapter) : null; // [out]
-        float scale = (float)_adapter.Config.Options.Scale;
+        float scale = _sign * (float)_adapter.Config.Options.Scale;
         Parallel.For(0, rows, () => new float[columns], (row, _, delta) =>
         {
             Array.Clear(delta);

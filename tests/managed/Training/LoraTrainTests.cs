@@ -59,6 +59,29 @@ public sealed class LoraTrainTests : IDisposable
 
         Host.Succeed("merge-lora", "--model", _tiny.Llama, "--adapter", _tiny["out"], "--output", _tiny["merged"], "--vision_tower", _tiny.Clip);
         Assert.True(File.Exists(Path.Combine(_tiny["merged"], "model.safetensors")));
+        Assert.Equal($"'{_tiny["out"]}' is DoRA's: how long rows were before it was merged is in no file; keep the base instead",
+            Host.Mistake("merge-lora", "--unmerge", "--model", _tiny["merged"], "--adapter", _tiny["out"], "--output", _tiny["back"]));
+    }
+
+    [Fact]
+    public void What_was_merged_comes_out_again()
+    {
+        Host.Succeed(_tiny.Stage2(_tiny["out"], Flags));
+        Host.Succeed("merge-lora", "--model", _tiny.Llama, "--adapter", _tiny["out"], "--output", _tiny["merged"], "--vision_tower", _tiny.Clip);
+        Host.Succeed("merge-lora", "--unmerge", "--model", _tiny["merged"], "--adapter", _tiny["out"], "--output", _tiny["back"]);
+        using var first = SafetensorsFile.Open(Path.Combine(_tiny.Llama, "model.safetensors"));
+        using var merged = SafetensorsFile.Open(Path.Combine(_tiny["merged"], "model.safetensors"));
+        using var back = SafetensorsFile.Open(Path.Combine(_tiny["back"], "model.safetensors"));
+        foreach (var name in first.Names.Where(n => n.EndsWith("_proj.weight", StringComparison.Ordinal)))
+        {
+            float[] weight = first.Floats(name), between = merged.Floats("language_model." + name), after = back.Floats("language_model." + name);
+            Assert.Contains(weight.Zip(between), p => Math.Abs(p.First - p.Second) > 1e-4);
+            Assert.All(weight.Zip(after), p => Assert.Equal(p.First, p.Second, 1e-6));
+        }
+
+        // What trained beside the adapters stays.
+        const string Projector = "multi_modal_projector.linear_1.weight";
+        Assert.Equal(merged.Floats(Projector), back.Floats(Projector));
     }
 
     [Theory]
