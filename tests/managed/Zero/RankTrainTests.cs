@@ -33,6 +33,8 @@ public sealed class RankTrainTests : IDisposable
     [InlineData("lora", 3, 2, 1)]
     [InlineData("lora", 2, 4, 3)]
     [InlineData("dora", 3, 2, 1)]
+    [InlineData("nf4", 2, 2, 3)]
+    [InlineData("nf4", 1, 3, 1)]
     [InlineData("projector", 3, 4, 1)]
     [InlineData("projector", 1, 2, 3)]
     [InlineData("tower", 3, 4, 3)]
@@ -62,6 +64,8 @@ public sealed class RankTrainTests : IDisposable
     [InlineData("full", 2, 2, 2, 2)]
     [InlineData("lora", 3, 4, 4, 3)]
     [InlineData("full", 1, 3, 3, 1)]
+    [InlineData("nf4", 2, 2, 2, 1)]
+    [InlineData("bfloat16", 1, 2, 2, 2)]
     public void Goes_on_with_the_same_bytes(string what, int stage, int world, int world2, int stage2)
     {
         var (whole, cut) = (_tiny["whole"], _tiny["cut"]);
@@ -223,7 +227,8 @@ public sealed class RankTrainTests : IDisposable
     [
         .. what == "projector" ? _tiny.Stage1(output) : _tiny.Stage2(output),
         .. what == "dora" ? (string[])["--use_dora", "True"] : [],
-        .. what is "lora" or "dora" ? (string[])["--lora_enable", "True", "--lora_r", "4", "--lora_alpha", "8", "--lora_dropout", "0"] : [],
+        .. what == "nf4" ? (string[])["--bits", "4"] : what == "bfloat16" ? ["--weights", "bfloat16"] : [],
+        .. what is "lora" or "dora" or "nf4" ? (string[])["--lora_enable", "True", "--lora_r", "4", "--lora_alpha", "8", "--lora_dropout", "0"] : [],
         .. what == "tower" ? (string[])["--unfreeze_mm_vision_tower", "True", "--mm_vision_tower_lr", "5e-4"] : [],
         "--data_path", what == "projector" ? _captions : _data, "--group_by_modality_length", "False", "--max_steps", "4",
         "--gradient_accumulation_steps", Text(accumulation), "--per_device_train_batch_size", Text(12 / (world * accumulation)),
