@@ -32,6 +32,7 @@ usage: ./build.sh VERB [ARGUMENTS]
   soak [KILLS STEPS] kill runs with SIGKILL at random moments, resume them, compare bytes (default 20 kills, 200 steps)
   parity DIR...      compare the engine with recorded reference cases
   peer SCRIPT ARGS   run tests/peer/SCRIPT.py with $LLAVASHARP_PEER (default python3)
+  round_trips [DEMO] folders that training wrote, through transformers, PEFT's arithmetic and llama.cpp (default out/demo)
   bindings [check]   regenerate the C# bindings of llavasharp.h, or only compare
   format             format C++ and C#
   lint               check formats, run clang-tidy and the analyzers, compare the bindings
@@ -187,6 +188,14 @@ verb_peer() {
   exec $peer - "$@" <"$script"
 }
 
+verb_round_trips() {
+  local demo=${1:-out/demo}
+  [[ -e $demo/stage2/model.safetensors ]] || die "round_trips: $demo holds no demo; run ./build.sh demo --out $demo"
+  build_cli
+  # shellcheck disable=SC2086
+  PEER="$peer" exec tests/peer/round_trips.sh "$demo"
+}
+
 verb_bindings() {
   verb_setup
   dotnet run --project interop/LlavaSharp.BindingGenerator -c Release -- "${1:-write}"
@@ -329,7 +338,7 @@ verb_docs() {
 verb=${1:-help}
 (($# == 0)) || shift
 case $verb in
-  setup | native | managed | demo | test | distributed | soak | bench | parity | peer | bindings | format | lint | docs) "verb_$verb" "$@" ;;
+  setup | native | managed | demo | test | distributed | soak | bench | parity | peer | round_trips | bindings | format | lint | docs) "verb_$verb" "$@" ;;
   help | -h | --help) usage ;;
   *) usage >&2; die "unknown verb '$verb'" ;;
 esac
