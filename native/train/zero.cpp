@@ -242,8 +242,9 @@ void Zero::meet_fault(int32_t unit) {
   }
 }
 
-double Zero::own_squares() const {
+double Zero::own_squares(int32_t& broken) const {
   double sum = 0;
+  broken = -1;
   for (int32_t unit = 0; unit < shards_.count(); ++unit) {
     const UnitShard& shard = shards_.at(unit);
     if (!shard.trains) {
@@ -251,15 +252,24 @@ double Zero::own_squares() const {
     }
     // Its piece alone, also where it holds the sum of all.
     const int64_t begin = shard.sharded_gradient ? 0 : shard.pieces.begin(rank_);
-    sum += model_.engine().kernels().sum_squares(shard.gradient.data() + begin,
-                                                 shard.pieces.count(rank_));
+    const double squares = model_.engine().kernels().sum_squares(shard.gradient.data() + begin,
+                                                                 shard.pieces.count(rank_));
+    if (!std::isfinite(squares) && broken < 0) {
+      broken = unit;
+    }
+    sum += squares;
   }
   return sum;
 }
 
 double Zero::norm() {
-  Verdict own{.squares = own_squares(), .loss = bad_loss_, .micro = bad_micro_};
+  int32_t broken = -1;
+  Verdict own{.squares = own_squares(broken), .loss = bad_loss_, .micro = bad_micro_};
   if (alone()) {
+    if (broken >= 0) {
+      fail(LLV_NUMERIC, "the gradient of %s is not finite: nothing was updated",
+           label("", broken).unit);
+    }
     return std::sqrt(own.squares);
   }
   for (int32_t unit = 0; unit < shards_.count() && own.unit < 0; ++unit) {

@@ -69,7 +69,8 @@ class Zero final : public model::UnitOrder {
   void settle(int32_t unit);
   void meet_fault(int32_t unit);
   [[nodiscard]] double norm();
-  [[nodiscard]] double own_squares() const;
+  // Of this rank's piece of the gradients; the first unit where they are not finite, or -1.
+  [[nodiscard]] double own_squares(int32_t& broken) const;
   [[nodiscard]] Label label(const char* op, int32_t unit) const;
 
   model::Llava& model_;

@@ -18,6 +18,9 @@ internal sealed class StepAccumulator(
 
     private readonly List<string> _notNumbers = [];
 
+    // Names of the update's samples.
+    private readonly List<string> _samples = [];
+
     /// <summary>Micro-batches of all whole updates so far, earlier runs' included.</summary>
     public long MicroBatches { get; private set; } = done;
 
@@ -50,8 +53,10 @@ internal sealed class StepAccumulator(
         }
 
         _notNumbers.Clear();
+        _samples.Clear();
         foreach (var (batch, layout) in held ?? Layouts(cancellation))
         {
+            _samples.AddRange(batch.Select(s => s.Name));
             sums.Add(batch, layout, layout.SupervisedTokens == 0 ? 0 : count.Of(layout));
             if (layout.SupervisedTokens == 0)
             {
@@ -178,16 +183,20 @@ internal sealed class StepAccumulator(
     // All processes get here together: the engine's own word is that of all.
     private UserErrorException NotANumber(int step, EngineException e)
     {
-        var own = string.Join("; ", _notNumbers);
-        var all = Ranks.Gather("naming what is not a number", own).Select((names, rank) => (Names: names, Rank: rank))
-            .Where(r => r.Names.Length > 0).Select(r => Ranks.World == 1 ? r.Names : $"rank {r.Rank}: {r.Names}").ToArray();
-        return all.Length > 0
-            ? new($"update {step + 1}: the loss is not a number on {string.Join("; ", all)}; nothing was updated by it. "
+        var losses = OfAll("naming what is not a number", string.Join("; ", _notNumbers));
+        return losses.Length > 0
+            ? new($"update {step + 1}: the loss is not a number on {losses}; nothing was updated by it. "
                 + "Lower --learning_rate, or look at these samples", e)
-            : new($"update {step + 1}: the gradient is not finite{(Ranks.World == 1 ? "" : $" ({e.Message})")}; nothing was updated. "
-                + "Lower --learning_rate", e);
+            : new($"update {step + 1}: the gradient is not finite ({e.Message}) on {OfAll("naming an update's samples", Names(_samples))}. "
+                + "Lower --learning_rate, or look at these samples", e);
     }
 
-    private static string Names(IReadOnlyList<PreparedSample> batch) =>
-        string.Join(", ", batch.Take(8).Select(s => s.Name)) + (batch.Count > 8 ? $" and {batch.Count - 8} more" : "");
+    private string OfAll(string what, string own) => string.Join("; ", Ranks.Gather(what, own)
+        .Select((names, rank) => (Text: Ranks.World == 1 ? names : $"rank {rank}: {names}", names.Length))
+        .Where(r => r.Length > 0).Select(r => r.Text));
+
+    private static string Names(IReadOnlyList<PreparedSample> batch) => Names([.. batch.Select(s => s.Name)]);
+
+    private static string Names(IReadOnlyList<string> samples) =>
+        string.Join(", ", samples.Take(8)) + (samples.Count > 8 ? $" and {samples.Count - 8} more" : "");
 }
