@@ -94,7 +94,11 @@ public sealed class MemoryChoiceTests
             Shape,
             Options with
             {
-                MemoryLimit = limit, ZeroStage = stage, ZeroBucket = 1 << 12, ZeroGatherBucket = 1 << 12, OffloadOptimizer = files,
+                MemoryLimit = limit,
+                ZeroStage = stage,
+                ZeroBucket = 1 << 12,
+                ZeroGatherBucket = 1 << 12,
+                OffloadOptimizer = files,
                 Place = new(0, world, 0, CommunicatorKind.Local, "the test"),
             },
             Full, null, Process, _ => { }, ZeroUnit.Of(model.Parameters));
