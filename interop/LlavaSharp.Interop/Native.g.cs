@@ -290,7 +290,7 @@ public enum FaultKind
 internal static unsafe partial class Native
 {
     /// <summary>SHA-256 of the header with LF line ends.</summary>
-    public const string HeaderHash = "a2a82556989b7899751945d36dc672660009eb3db22a0a53af4d58930953f622";
+    public const string HeaderHash = "917d57b65689a5228a9242c1913bd094de76b954407e452e3762b88982f83ac9";
 
     public const int AbiVersion = 1;
 
@@ -1188,8 +1188,8 @@ internal static unsafe partial class Native
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus ModelParameterGet(ModelHandle model, long index, out Parameter outParameter);
 
-    /// <summary>Copies a parameter in, converting from `dtype` (llv_dtype). The shape must be the
-    /// table's.</summary>
+    /// <summary>Copies a parameter in, converting from `dtype` (llv_dtype). The shape must be the table's.
+    /// LLV_STATE: an adapter is merged, and the parameter is its weight or part of it.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_model_parameter_write", StringMarshalling = StringMarshalling.Utf8)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus ModelParameterWrite(
@@ -1211,7 +1211,7 @@ internal static unsafe partial class Native
         long valuesCount);
 
     /// <summary>Draws a parameter, keyed by (seed, name): the same values on every machine. fill: llv_fill.
-    /// CONSTANT: a. NORMAL: mean a, deviation b. UNIFORM: a … b.</summary>
+    /// CONSTANT: a. NORMAL: mean a, deviation b. UNIFORM: a … b. LLV_STATE as parameter_write.</summary>
     [LibraryImport("llavasharp", EntryPoint = "llv_model_parameter_fill", StringMarshalling = StringMarshalling.Utf8)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static partial EngineStatus ModelParameterFill(

@@ -284,7 +284,8 @@ LLV_API llv_status llv_model_parameter_count(llv_model* model, int64_t* out_coun
 LLV_API llv_status llv_model_parameter_get(llv_model* model, int64_t index,
                                            llv_parameter* out_parameter);
 
-/** Copies a parameter in, converting from `dtype` (llv_dtype). The shape must be the table's. */
+/** Copies a parameter in, converting from `dtype` (llv_dtype). The shape must be the table's.
+ * LLV_STATE: an adapter is merged, and the parameter is its weight or part of it. */
 LLV_API llv_status llv_model_parameter_write(llv_model* model, const char* name, int32_t dtype,
                                              const int64_t* shape, int64_t shape_count,
                                              const void* bytes, int64_t bytes_count);
@@ -294,7 +295,7 @@ LLV_API llv_status llv_model_parameter_read(llv_model* model, const char* name, 
                                             int64_t values_count);
 
 /** Draws a parameter, keyed by (seed, name): the same values on every machine. fill: llv_fill.
- * CONSTANT: a. NORMAL: mean a, deviation b. UNIFORM: a … b. */
+ * CONSTANT: a. NORMAL: mean a, deviation b. UNIFORM: a … b. LLV_STATE as parameter_write. */
 LLV_API llv_status llv_model_parameter_fill(llv_model* model, const char* name, int32_t fill,
                                             double a, double b, int64_t seed);
 

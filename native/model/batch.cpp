@@ -125,6 +125,15 @@ void check_batch(const Batch& batch, const Config& config) {
   }
 }
 
+bool has_newlines(const Batch& batch) {
+  const auto is_newline = [](int32_t token) { return token == LLV_IMAGE_NEWLINE; };
+  const auto is_hidden = [&](int32_t slot) {
+    return slot >= 0 && is_newline(batch.tokens[static_cast<size_t>(slot)]);
+  };
+  return std::ranges::count_if(batch.tokens, is_newline) >
+         std::ranges::count_if(batch.image_slots, is_hidden);  // Slots are distinct.
+}
+
 BatchParts::BatchParts(const Batch& batch, const Config& config, int64_t tokens)
     : batch_(batch),
       image_rows_(config.has_tower() ? static_cast<size_t>(config.image_rows()) : 0),

@@ -54,6 +54,8 @@ class BatchParts {
 };
 
 // Packing of the batch, in the arena.
+// Whether some token takes the learned image_newline: ids under image rows are not read.
+[[nodiscard]] bool has_newlines(const Batch& batch);
 [[nodiscard]] layers::Packing make_packing(const Batch& batch, core::Arena& arena);
 
 // The image rows that the decoder sees: those not cut off.

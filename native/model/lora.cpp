@@ -22,8 +22,10 @@ void check_options(const LoraOptions& options) {
   if (!std::isfinite(options.alpha)) {
     fail(LLV_INVALID, "alpha is %g: must be finite", options.alpha);
   }
-  if (!(options.dropout >= 0 && options.dropout < 1)) {
-    fail(LLV_INVALID, "dropout is %g: must be 0 or more and below 1", options.dropout);
+  // The kernels compute 1 / (1 - dropout) in float32, where a value just below 1 is 1.
+  if (!(options.dropout >= 0 && static_cast<float>(options.dropout) < 1)) {
+    fail(LLV_INVALID, "dropout is %.9g: must be 0 or more, and below 1 in float32",
+         options.dropout);
   }
 }
 
@@ -201,7 +203,9 @@ void Llava::unmerge_lora() {
   }
   for (const std::vector<float>& gains : merged_gains_) {
     if (std::ranges::find(gains, 0.0F) != gains.end()) {
-      fail(LLV_STATE, "a row was merged with a magnitude of 0: load its weight again");
+      fail(LLV_STATE,
+           "a row was merged with a magnitude of 0, which cannot be divided out: load the model "
+           "again");
     }
   }
   scale_rows(false);
@@ -214,6 +218,11 @@ void Llava::unmerge_lora() {
 void Llava::check_writable(const Parameter& parameter) const {
   if (lora_merged_ && parameter.unit_kind == LLV_UNIT_LORA) {
     fail(LLV_STATE, "'%s' is merged into its weight: unmerge before changing it",
+         parameter.name.c_str());
+  }
+  // Unmerging would subtract the adapter from a weight that never had it.
+  if (lora_merged_ && table_.adapter_of(parameter) != nullptr) {
+    fail(LLV_STATE, "'%s' has an adapter merged into it: unmerge before changing it",
          parameter.name.c_str());
   }
 }

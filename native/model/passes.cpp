@@ -215,8 +215,7 @@ Reach reach_of(const Llava& model, const Batch& batch) {
           .projector =
               model.trains(LLV_UNIT_PROJECTOR) && image_rows && !model.weights().projector.empty(),
           .embed = model.trains(LLV_UNIT_EMBED),
-          .newline = model.trains(LLV_UNIT_NEWLINE) &&
-                     std::ranges::find(batch.tokens, LLV_IMAGE_NEWLINE) != batch.tokens.end(),
+          .newline = model.trains(LLV_UNIT_NEWLINE) && has_newlines(batch),
           .layers = model.trains(LLV_UNIT_LAYER) || model.trains(LLV_UNIT_LORA)};
 }
 

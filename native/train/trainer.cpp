@@ -212,13 +212,13 @@ void Trainer::check_groups(std::span<const Group> groups) const {
 void Trainer::update(int32_t unit, std::span<const Group> groups, double gradient_scale) {
   const auto t = static_cast<double>(steps_);
   backend::AdamWStep step{.learning_rate = 0,
-                          .beta1 = static_cast<float>(options_.beta1),
-                          .beta2 = static_cast<float>(options_.beta2),
-                          .eps = static_cast<float>(options_.eps),
+                          .beta1 = options_.beta1,
+                          .beta2 = options_.beta2,
+                          .eps = options_.eps,
                           .weight_decay = 0,
-                          .bias_correction1 = static_cast<float>(1 - std::pow(options_.beta1, t)),
-                          .bias_correction2 = static_cast<float>(1 - std::pow(options_.beta2, t)),
-                          .gradient_scale = static_cast<float>(gradient_scale)};
+                          .bias_correction1 = 1 - std::pow(options_.beta1, t),
+                          .bias_correction2 = 1 - std::pow(options_.beta2, t),
+                          .gradient_scale = gradient_scale};
   // A parameter lies in one piece or across several: what of it is this rank's is updated.
   const Range weights = zero_.shards().part(Slot::kWeight, unit);
   const Range gradients = zero_.shards().part(Slot::kGradient, unit);
@@ -233,8 +233,8 @@ void Trainer::update(int32_t unit, std::span<const Group> groups, double gradien
       continue;
     }
     const Group& group = groups[static_cast<size_t>(groups_[i])];
-    step.learning_rate = static_cast<float>(group.learning_rate);
-    step.weight_decay = static_cast<float>(group.weight_decay);
+    step.learning_rate = group.learning_rate;
+    step.weight_decay = group.weight_decay;
     const int64_t at = begin - weights.begin;
     model_.engine().kernels().adamw(weights.data + at, gradients.data + at, first.data + at,
                                     second.data + at, end - begin, step);

@@ -33,6 +33,23 @@ TEST(Guard, OtherExceptionsAreFaultsOfTheEngine) {
   expect(LLV_OUT_OF_MEMORY, "the host is out of memory", [] { throw std::bad_alloc(); });
 }
 
+// A message is cut at 1,023 bytes, never inside a character: hosts decode it as UTF-8.
+TEST(Guard, LongMessagesEndWithAWholeCharacter) {
+  for (const std::string character : {"é", "猫", "🐈"}) {
+    for (size_t before = 0; before < 4; ++before) {
+      std::string text(before, 'x');
+      while (text.size() <= 1100) {
+        text += character;
+      }
+      const size_t whole = (1023 - before) / character.size() * character.size() + before;
+      expect(LLV_INVALID, text.substr(0, whole),
+             [&] { core::fail(LLV_INVALID, "%s", text.c_str()); });
+    }
+  }
+  expect(LLV_INVALID, std::string(1023, 'x'),
+         [] { core::fail(LLV_INVALID, "%s", std::string(2000, 'x').c_str()); });
+}
+
 TEST(Guard, ASuccessLeavesNoMessage) {
   expect(LLV_DEVICE, "lost", [] { core::fail(LLV_DEVICE, "lost"); });
   expect(LLV_OK, "", [] {});

@@ -261,8 +261,10 @@ TEST_F(Dora, AMagnitudeOfZeroMergesButHasNoWayBack) {
   ok(llv_model_lora_merge(model_.get()));
   EXPECT_LE(relative_error(logits(), apart), 1e-5);
   EXPECT_EQ(llv_model_lora_unmerge(model_.get()), LLV_STATE);
-  EXPECT_STREQ(llv_error_message(),
-               "a row was merged with a magnitude of 0: load its weight again");
+  EXPECT_STREQ(
+      llv_error_message(),
+      "a row was merged with a magnitude of 0, which cannot be divided out: load the model "
+      "again");
 }
 
 TEST_F(Dora, ARowOfZerosStaysOne) {

@@ -178,5 +178,30 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"tiles_and_newlines", [](llv_model_config& c) { c.image_newline = 1; }, tiles}),
     [](const auto& parameter) { return parameter.param.name; });
 
+// Ids under image rows are not read, image_newline's among them.
+TEST(Newline, UnderAnImageRowIsNotRead) {
+  const Engine engine = make_engine();
+  llv_model_config config = tiny_config();
+  config.image_newline = 1;
+  const Model model = make_model(engine, config);
+  fill_lively(model);
+  ok(llv_model_trainable_set(model.get(), kAllButTower | LLV_UNIT_VISION));
+  const Trainer trainer = make_trainer(model);
+  const auto gradients_of = [&](const Batch& batch) {
+    std::vector<float> all;
+    ok(llv_trainer_gradients_clear(trainer.get()));
+    accumulate(trainer, batch, 1.0);
+    for (const llv_parameter& row : table_of(model)) {
+      const auto gradient = read_slot(trainer, LLV_SLOT_GRADIENT, row);
+      all.insert(all.end(), gradient.begin(), gradient.end());
+    }
+    return all;
+  };
+  Batch batch = mixed_batch(config);
+  const std::vector<float> plain = gradients_of(batch);
+  batch.tokens[static_cast<size_t>(batch.image_slots[1])] = LLV_IMAGE_NEWLINE;
+  EXPECT_EQ(gradients_of(batch), plain);
+}
+
 }  // namespace
 }  // namespace llavasharp::test

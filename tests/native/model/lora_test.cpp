@@ -220,7 +220,10 @@ TEST_F(Lora, WhatCannotBeIsRefused) {
   lora.rank = 4;
   lora.dropout = 1;
   expect_failure(attach(lora, "layer.0.mlp.up_proj.weight"), LLV_INVALID,
-                 "dropout is 1: must be 0 or more and below 1");
+                 "dropout is 1: must be 0 or more, and below 1 in float32");
+  lora.dropout = 0.99999999;
+  expect_failure(attach(lora, "layer.0.mlp.up_proj.weight"), LLV_INVALID,
+                 "dropout is 0.99999999: must be 0 or more, and below 1 in float32");
   lora.dropout = 0.25;
   lora.alpha = INFINITY;
   expect_failure(attach(lora, "layer.0.mlp.up_proj.weight"), LLV_INVALID,
@@ -255,6 +258,11 @@ TEST_F(Lora, MergedAdaptersRest) {
                                           LLV_FILL_CONSTANT, 1, 0, 0),
                  LLV_STATE,
                  "'layer.0.mlp.up_proj.lora_B.weight' is merged into its weight: unmerge before "
+                 "changing it");
+  expect_failure(llv_model_parameter_fill(model_.get(), "layer.0.mlp.up_proj.weight",
+                                          LLV_FILL_CONSTANT, 1, 0, 0),
+                 LLV_STATE,
+                 "'layer.0.mlp.up_proj.weight' has an adapter merged into it: unmerge before "
                  "changing it");
   ok(llv_model_trainable_set(model_.get(), LLV_UNIT_LORA));
   llv_trainer_options defaults;

@@ -190,6 +190,41 @@ TEST_F(Training, AdamWFollowsItsFormula) {
   EXPECT_EQ(steps, 3);
 }
 
+// The moments' factors are 1 - beta in double: in float32, 1 - 0.999 would be 1.3e-5 off, and a
+// beta next to 1 would be 1.
+TEST_F(Training, MomentsAreAsExactAsFloat32) {
+  for (const double beta2 : {0.999, 1 - 1e-9}) {
+    llv_trainer_options options;
+    ok(llv_trainer_options_init(&options));
+    options.beta2 = beta2;
+    trainer_.reset();
+    ok(llv_model_trainable_set(model_.get(), kAllButTower));
+    llv_trainer* created = nullptr;
+    ok(llv_trainer_create(model_.get(), &options, &created));
+    trainer_.reset(created);
+    table_ = table_of(model_);
+    accumulate(trainer_, batch_, 0.1);
+    const Values g = gradients();
+    step(1e-3);
+    for (size_t i = 0; i < table_.size(); ++i) {
+      if (g[i].empty()) {
+        continue;
+      }
+      std::vector<float> m(g[i].size());
+      std::vector<float> v(g[i].size());
+      for (size_t k = 0; k < g[i].size(); ++k) {
+        const double x = g[i][k];
+        m[k] = static_cast<float>(0.1 * x);
+        v[k] = static_cast<float>((1 - beta2) * x * x);
+      }
+      // Three roundings of 2^-24 each, and the reference's own.
+      EXPECT_LE(relative_error(read_slot(trainer_, LLV_SLOT_FIRST_MOMENT, table_[i]), m), 2.5e-7);
+      EXPECT_LE(relative_error(read_slot(trainer_, LLV_SLOT_SECOND_MOMENT, table_[i]), v), 2.5e-7)
+          << table_[i].name << " beta2 " << beta2;
+    }
+  }
+}
+
 TEST_F(Training, GroupsHaveTheirOwnRates) {
   train(kAllButTower);
   std::vector<int32_t> groups;
