@@ -60,6 +60,15 @@ llama_cpp() {
   return "$status"
 }
 
+answers() { # 200 held-out questions: transformers with the folder as it is, beside `generate`
+  local questions=$demo/data/heldout_questions.json images=$demo/data/images name question
+  peer check_answers "$here/$model" "$here/$questions" "$here/$images" --list 200 >"$out/asked.tsv" || return 1
+  while IFS=$'\t' read -r name question; do
+    llavasharp generate --model "$model" --image "$images/$name" --prompt "$question" --max_new_tokens 12 --json || return 1
+  done <"$out/asked.tsv" >"$out/answers.jsonl"
+  peer check_answers "$here/$model" "$here/$questions" "$here/$images" --answers "$here/$out/answers.jsonl"
+}
+
 questions() { # the first of each of four pictures: file, tab, question
   $PEER - "$here/$demo/data/heldout_questions.json" <<'PYTHON'
 import json
@@ -75,6 +84,7 @@ PYTHON
 rm -rf "$out"
 mkdir -p "$out"
 check "full training: transformers opens the folder and computes what the engine does" full_training
+check "answers: transformers with the folder as it is, and generate, on 200 held-out questions" answers
 check "layouts: there and back" layouts
 check "an adapter that training wrote: PEFT's arithmetic, and merged" adapter lora
 check "the same with DoRA" adapter dora --use_dora True
