@@ -145,7 +145,7 @@ public sealed class ShardedTests
             {
                 using Communicator communicator = new(new CommunicatorOptions
                 {
-                    Rank = rank, World = world, Address = address, Timeout = TimeSpan.FromSeconds(20),
+                    Rank = rank, World = world, Address = address, Timeout = TimeSpan.FromMinutes(2),
                 });
                 return body(communicator);
             },

@@ -10,10 +10,10 @@ internal static class FaultTable
     [
         "## Injected faults, at real ranks",
         "",
-        $"{results.Count} jobs under `llavasharp launch`, with `--ddp_timeout 3` and a checkpoint after every update; the fault comes in the update that is",
+        $"{results.Count} jobs under `llavasharp launch`, with `--ddp_timeout {Faults.Deadline}` and a checkpoint after every update; the fault comes in the update that is",
         "given, counted from 0. *Seconds*: from that update's checkpoint being whole, some milliseconds before the fault, until every process is gone.",
         "Each must end with exactly one line of ours (it is shown; nothing of mpirun's own reaches the user), leave no process and a whole last checkpoint,",
-        $"and the same command, given again, must end with the undisturbed run's bytes: losses, norms, weights. {results.Count(r => r.Holds)} of {results.Count} do;",
+        $"and the same command, given again, must end with the undisturbed run's bytes: losses, norms, weights. {results.Count(r => r.Holds && r.InTime)} of {results.Count} do;",
         string.Create(CultureInfo.InvariantCulture, $"the slowest took {results.Max(r => r.Seconds):0.0} s."),
         "",
         "| fault | rank | update | stage | ranks | seconds | exit code | left over | checkpoint | resumed | message |",

@@ -11,7 +11,7 @@ internal static class HostsTable
         "## Two hosts",
         "",
         "Network namespaces with a cable (veth) between them, the program on either, stage 3. A job of 8 updates must leave the bytes that two processes",
-        "on one host leave; another's cable is cut in mid-step, and both ends must name the other's rank (`--ddp_timeout 3`).",
+        $"on one host leave; another's cable is cut in mid-step, and both ends must name the other's rank (`--ddp_timeout {Hosts.Deadline}`).",
         "",
         "| started by | whole job | seconds from the cut to the end | exit codes | left over | words on host 0 | words on host 1 |",
         "|---|---|---|---|---|---|---|",

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using LlavaSharp.Trials;
 
-// trials [matrix|faults|mixtures|hosts] [--out FILE] [--updates N] [--assignments N]: jobs of real processes, and what they showed.
+// trials [matrix|faults|mixtures|hosts|loading] [--out FILE] [--updates N] [--assignments N]: jobs of real processes, and what they showed.
 var clock = Stopwatch.StartNew();
 string path = Option("--out", "docs/distributed.md");
 var trials = new Dictionary<string, Func<Task<bool>>>
@@ -11,6 +11,7 @@ var trials = new Dictionary<string, Func<Task<bool>>>
     ["faults"] = RunFaults,
     ["mixtures"] = RunMixtures,
     ["hosts"] = RunHosts,
+    ["loading"] = RunLoading,
 };
 string[] chosen = args is [var first, ..] && !first.StartsWith("--", StringComparison.Ordinal) ? [first] : [.. trials.Keys];
 if (chosen.FirstOrDefault(c => !trials.ContainsKey(c)) is { } unknown)
@@ -58,11 +59,11 @@ async Task<bool> RunFaults()
     {
         var result = await faults.Run(what);
         results.Add(result);
-        Say($"faults {results.Count}/{cases.Length}: {what}: {string.Join(" / ", result.Messages)} {(result.Holds ? "" : $" FAILS: {result}")}");
+        Say($"faults {results.Count}/{cases.Length}: {what}: {string.Join(" / ", result.Messages)} {(result.Holds && result.InTime ? "" : $" FAILS: {result}")}");
     }
 
     Report.Write(path, "faults", FaultTable.Of(results));
-    return results.All(r => r.Holds);
+    return results.All(r => r.Holds && r.InTime);
 }
 
 async Task<bool> RunMixtures()
@@ -82,10 +83,19 @@ async Task<bool> RunHosts()
     foreach (var how in Hosts.All)
     {
         var result = await hosts.Run(how);
-        Say($"hosts, {how}: {(result.Skipped is { } why ? $"skipped: {why}" : string.Join(" / ", result.Messages))}{(result.Holds ? "" : $" FAILS: {result}")}");
+        Say($"hosts, {how}: {(result.Skipped is { } why ? $"skipped: {why}" : string.Join(" / ", result.Messages))}{(result.Holds && result.InTime ? "" : $" FAILS: {result}")}");
         results.Add(result);
     }
 
     Report.Write(path, "hosts", HostsTable.Of(results));
-    return results.All(r => r.Holds);
+    return results.All(r => r.Holds && r.InTime);
+}
+
+async Task<bool> RunLoading()
+{
+    using var loading = new Loading();
+    var result = await loading.Run();
+    Say($"loading: {result}{(result.Holds ? "" : "  FAILS")}");
+    Report.Write(path, "loading", result.Lines);
+    return result.Holds;
 }

@@ -26,14 +26,20 @@ public sealed class KillTests : IDisposable
         var (kills, steps) = (Setting("LLAVASHARP_KILLS", 2), Setting("LLAVASHARP_KILL_STEPS", 24));
         var (whole, killed) = (_tiny["whole"], _tiny["killed"]);
         await Finish(Arguments(stage, whole, steps));
-        var done = 0;
+        var (done, late) = (0, 0);
         for (var kill = 0; kill < kills; kill++)
         {
-            // Somewhere after the next few updates, so that the kills spread over the run.
+            // Somewhere after the next few updates, so that the kills spread over the run. Where this process slept until the run had
+            // ended, the kill came too late, and what was left to kill begins anew.
             var goal = Math.Max(done + 1, (kill * steps / kills) + _random.Next(1, Math.Max(2, steps / kills)));
             await KillAfter(Math.Min(goal, steps - 1), Arguments(stage, killed, steps), killed);
             done = new CheckpointStore(killed).List() is [var (step, _), ..] ? step : 0;
-            Assert.False(File.Exists(Path.Combine(killed, "trainer_state.json")), $"kill {kill} of {kills} came too late");
+            if (File.Exists(Path.Combine(killed, "trainer_state.json")))
+            {
+                Directory.Delete(killed, recursive: true);
+                (done, kill, late) = (0, -1, late + 1);
+                Assert.True(late < 20, "every kill came too late");
+            }
         }
 
         await Finish(Arguments(stage, killed, steps));
@@ -45,17 +51,17 @@ public sealed class KillTests : IDisposable
     public async Task SIGTERM_saves_and_exits_with_130()
     {
         var (whole, cut) = (_tiny["whole"], _tiny["cut"]);
-        await Finish(Arguments("stage 2", whole, 24));
-        using var process = Start(Arguments("stage 2", cut, 24));
+        await Finish(Arguments("stage 2", whole, 200));
+        using var process = Start(Arguments("stage 2", cut, 200));
         await Reaches(process, cut, 3);
-        using (Process.Start("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)]))
+        using (Process.Start("bash", ["-c", $"kill -TERM {process.Id}"]))
         {
             await process.WaitForExitAsync();
         }
 
         Assert.Equal(130, process.ExitCode);
         Assert.EndsWith("stopped\n", await process.StandardError.ReadToEndAsync(), StringComparison.Ordinal);
-        await Finish(Arguments("stage 2", cut, 24));
+        await Finish(Arguments("stage 2", cut, 200));
         RunFolder.AssertSame(whole, cut);
     }
 
@@ -84,7 +90,7 @@ public sealed class KillTests : IDisposable
         var store = new CheckpointStore(output);
         for (var clock = Stopwatch.StartNew(); store.List() is not [var (done, _), ..] || done < step; await Task.Delay(1))
         {
-            Assert.True(!process.HasExited && clock.Elapsed.TotalSeconds < 120, $"no checkpoint-{step}");
+            Assert.True(!process.HasExited && clock.Elapsed.TotalMinutes < 10, $"no checkpoint-{step}");
         }
     }
 

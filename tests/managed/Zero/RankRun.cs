@@ -20,7 +20,7 @@ internal static class RankRun
             try
             {
                 var place = new RankPlace(rank, world, rank, CommunicatorKind.Local, "the test") { Address = address };
-                var options = TrainOptionsParser.Parse(arguments[1..], world).Options with { Place = place, Threads = 1, DdpTimeout = 20 };
+                var options = TrainOptionsParser.Parse(arguments[1..], world).Options with { Place = place, Threads = 1, DdpTimeout = 120 };
                 FineTune.Run(change?.Invoke(rank, options) ?? options, NullProgress.Instance, null, stops?[rank] ?? default);
             }
             catch (Exception e)

@@ -15,6 +15,10 @@ status=0
 for ((left = world; left > 0 && status == 0; left--)); do
   wait -n || status=$?
 done
-sleep 0.2 # The others say what they saw.
+# The others say what they saw, and end by themselves; one that stands still does not.
+for ((tries = 0; tries < 300 && status != 0; tries++)); do
+  (($(jobs -rp | wc -l) > 1)) || break
+  sleep 0.1
+done
 ((status == 0)) || kill -KILL "${pids[@]}" 2>/dev/null
 exit $status

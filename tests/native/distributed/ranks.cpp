@@ -4,7 +4,7 @@
 //
 //   ranks                 the tests
 //   ranks FAULT RANK STEP a run in which a rank meets with a fault: kill, stall, wrong_size or nan;
-//                         none: it goes on until something else ends it
+//                         none: it says "under way" and goes on until something else ends it
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +16,10 @@
 
 namespace llavasharp::test {
 namespace {
+
+// How long a rank waits for another, in milliseconds: whatever the load, and where one must miss.
+constexpr int32_t kPatience = 120'000;
+constexpr int32_t kDeadline = 10'000;
 
 Communicator ranks;
 llv_communicator_info place;
@@ -86,6 +90,10 @@ int run_fault(std::string_view fault, int32_t rank, int64_t step) {
     if (status == LLV_OK) {
       status = llv_trainer_step(trainer.get(), &kGroup, 1, 1.0, &norm);
     }
+    if (status == LLV_OK && zero.fault == LLV_FAULT_NONE && index == 2) {
+      std::puts("under way");
+      std::fflush(stdout);
+    }
     if (status != LLV_OK) {
       std::printf("rank %d, after %lld ms: status %d: %s\n", place.rank,
                   static_cast<long long>(elapsed_ms(begin)), status, llv_error_message());
@@ -109,15 +117,18 @@ static int number_of(const char* variable) {
 }
 
 int main(int argc, char** argv) {
+  using llavasharp::test::kDeadline;
+  using llavasharp::test::kPatience;
   using llavasharp::test::place;
   using llavasharp::test::ranks;
   testing::InitGoogleTest(&argc, argv);
   const char* master = std::getenv("MASTER_ADDR");
+  const int32_t timeout = argc == 4 ? kDeadline : kPatience;
   ranks = master == nullptr
-              ? llavasharp::test::make_communicator(LLV_COMMUNICATOR_MPI, -1, -1, "", 4'000)
+              ? llavasharp::test::make_communicator(LLV_COMMUNICATOR_MPI, -1, -1, "", timeout)
               : llavasharp::test::make_communicator(
                     LLV_COMMUNICATOR_GLOO, number_of("RANK"), number_of("WORLD_SIZE"),
-                    std::string(master) + ":" + std::getenv("MASTER_PORT"), 4'000);
+                    std::string(master) + ":" + std::getenv("MASTER_PORT"), timeout);
   if (!ranks || llv_communicator_info_get(ranks.get(), &place) != LLV_OK) {
     std::printf("no ranks: %s\n", llv_error_message());
     return 2;

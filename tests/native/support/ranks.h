@@ -27,7 +27,7 @@ inline Communicator make_communicator(int32_t kind, int32_t rank, int32_t world,
 
 // Runs body(communicator, rank) on `world` threads.
 inline void run_ranks(int32_t world, const std::function<void(const Communicator&, int32_t)>& body,
-                      int32_t timeout_ms = 20'000) {
+                      int32_t timeout_ms = 120'000) {
   static std::atomic<int> groups{0};
   const std::string name = "test" + std::to_string(groups++);
   std::vector<std::thread> threads;
