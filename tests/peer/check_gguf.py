@@ -90,7 +90,7 @@ class Reference:
         token = getattr(config, "image_token_index", None)
         self.marker = config.image_token_id if token is None else token
         self.rows = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
-        self.pixels = CLIPImageProcessor.from_pretrained(folder)(
+        self.pixels = CLIPImageProcessor.from_pretrained(folder, do_pad=False)(
             PIL.Image.open(image).convert("RGB"), return_tensors="pt")["pixel_values"]
         self.embeddings = next(module for module in self.model.modules() if type(module).__name__ == "CLIPVisionEmbeddings")
         self.class_first = self.embeddings.forward

@@ -13,7 +13,7 @@ internal static class GenerateCommand
 
         Asks the model in a LLaVA folder, transformers' (such as stage 2 of llavasharp train writes) or
         the original code's, and prints the answer as it comes. The image is made square as the model
-        was trained (image_aspect_ratio in its config.json).
+        was trained (image_aspect_ratio in its config.json, or do_pad of its image processor).
 
           --model DIR            the checkpoint
           --adapter DIR          a LoRA adapter over it; --model is then its base

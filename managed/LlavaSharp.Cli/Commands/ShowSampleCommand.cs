@@ -26,7 +26,7 @@ internal static class ShowSampleCommand
           --version, --template NAME  conversation format [v1, or plain in stage 1]
           --image_folder DIR          where image paths start; not needed with --json
           --vision_tower DIR          whose image processor says how large images become [336 pixels]
-          --image_aspect_ratio MODE   square or pad [square]
+          --image_aspect_ratio MODE   square, pad or anyres [the model's, else square]
 
           $ llavasharp show-sample --data_path mix665k.json --image_folder data \
               --model_name_or_path vicuna-7b-v1.5 --index 0

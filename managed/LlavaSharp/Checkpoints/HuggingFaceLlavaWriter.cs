@@ -51,7 +51,9 @@ public static class HuggingFaceLlavaWriter
             WriteJson(temporary, "config.json", ConfigOf(config, export));
             WriteJson(temporary, "generation_config.json", GenerationConfigOf(config.Text));
             WriteJson(temporary, "processor_config.json", ProcessorOf(config));
-            JsonNode preprocessor = JsonNode.Parse(export.Processor.ToJson())!;
+            // transformers pads where the processor's file says so: config.json's image_aspect_ratio is not known to it.
+            ImageProcessorConfig processor = export.Processor with { Pads = config.ImageAspectRatio == "pad" ? true : null };
+            JsonNode preprocessor = JsonNode.Parse(processor.ToJson())!;
             AddTiles(config, preprocessor);
             WriteJson(temporary, ImageProcessorConfig.FileName, preprocessor);
         });

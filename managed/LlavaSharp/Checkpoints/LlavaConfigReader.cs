@@ -13,7 +13,7 @@ internal static class LlavaConfigReader
         ConfigJson json = ConfigJson.Load(Path.Combine(folder, "config.json"));
         return LayoutOf(json) switch
         {
-            FolderLayout.HuggingFace => ReadHuggingFace(json),
+            FolderLayout.HuggingFace => ReadHuggingFace(json, folder),
             FolderLayout.Llava => ReadLlava(json, Tower(json, folder, clipFolder).Config),
             _ => throw json.Unsupported("model_type",
                 "'llava' is; for a language model alone, name a CLIP folder with --vision_tower"),
@@ -74,7 +74,7 @@ internal static class LlavaConfigReader
     }
 
     /// <summary>transformers' layout: the defaults of absent fields are those of its <c>LlavaConfig</c>.</summary>
-    private static LlavaConfig ReadHuggingFace(ConfigJson json)
+    private static LlavaConfig ReadHuggingFace(ConfigJson json, string folder)
     {
         CheckFixed(json);
         VisionConfig vision = json.Object("vision_config") is { } visionJson
@@ -102,7 +102,7 @@ internal static class LlavaConfigReader
             },
             ImageTokenIndex = imageToken,
             PadTokenId = json.Int("pad_token_id") is int pad && pad >= 0 && pad < text.VocabularySize ? pad : text.PadId,
-            ImageAspectRatio = next ? "anyres" : AspectRatio(json),
+            ImageAspectRatio = next ? "anyres" : AspectRatio(json, folder),
             GridPinpoints = next ? NextPinpoints(json) : Pinpoints(json) ?? [],
             PatchMerge = next ? PatchMerge.SpatialUnpad : Merge(json),
             ImageStartEnd = json.Bool("mm_use_im_start_end") ?? false,
@@ -120,6 +120,11 @@ internal static class LlavaConfigReader
         "square" or "pad" or "anyres" => json.String("image_aspect_ratio")!,
         _ => throw json.Unsupported("image_aspect_ratio", "'square', 'pad' and 'anyres' are"),
     };
+
+    // What transformers does with the folder goes first: it pads as a LlavaImageProcessor's do_pad says, and knows no image_aspect_ratio.
+    private static string AspectRatio(ConfigJson json, string folder) =>
+        (AspectRatio(json), ImageProcessorConfig.Find(folder)?.Pads) is ("square" or "pad", { } pads)
+            ? pads ? "pad" : "square" : AspectRatio(json);
 
     private static PatchMerge Merge(ConfigJson json) => json.String("mm_patch_merge_type") is not { } name ? PatchMerge.Flat
         : PatchMerges.Parse(name) ?? throw json.Unsupported("mm_patch_merge_type", "'flat', 'spatial' and 'spatial_unpad' are");

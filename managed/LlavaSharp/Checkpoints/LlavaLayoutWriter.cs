@@ -21,6 +21,8 @@ public static class LlavaLayoutWriter
                 + "--vision_tower");
         }
 
+        // The original code pads by config.json, and knows no other image processor than CLIP's.
+        export = export with { Processor = export.Processor with { Pads = null } };
         ModelLoader.CheckVocabulary(export.Config, export.Tokenizer);
         LlavaConfig config = WithoutExportRows(export);
 

@@ -66,9 +66,9 @@ internal sealed record LlavaTower(VisionConfig Config, string? Folder)
     {
         foreach (string? folder in (string?[])[Folder, checkpoint])
         {
-            if (folder is not null && File.Exists(Path.Combine(folder, ImageProcessorConfig.FileName)))
+            if (folder is not null && ImageProcessorConfig.Find(folder) is { } processor)
             {
-                return ImageProcessorConfig.Load(folder);
+                return processor;
             }
         }
 

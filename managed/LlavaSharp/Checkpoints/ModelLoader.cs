@@ -97,7 +97,7 @@ public static class ModelLoader
         if (!LlavaConfig.IsLlavaFolder(folder))
         {
             return LlavaConfig.Combine(parts.LanguageFolder, parts.ClipFolder, parts.Projector, parts.FeatureLayer ?? -2,
-                parts.KeepClassToken ?? false, parts.ImageAspectRatio ?? "square").WithTiles(parts).WithTokens(parts);
+                parts.KeepClassToken ?? false, parts.ImageAspectRatio ?? TowerAspect(parts.ClipFolder)).WithTiles(parts).WithTokens(parts);
         }
 
         LlavaConfig config = LlavaConfig.Load(folder, parts.ClipFolder);
@@ -111,6 +111,8 @@ public static class ModelLoader
         LlavaConfigReader.CheckFeatureLayer("mm_vision_select_layer", config.FeatureLayer, config.Vision!.LayerCount);
         return config;
     }
+
+    private static string TowerAspect(string? clip) => clip is not null && ImageProcessorConfig.Find(clip)?.Pads == true ? "pad" : "square";
 
     /// <summary>Reads how the pictures of a model to be put together are prepared.</summary>
     /// <exception cref="UserErrorException">The file is missing or malformed.</exception>

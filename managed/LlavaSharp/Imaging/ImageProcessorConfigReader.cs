@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace LlavaSharp.Imaging;
 
-/// <summary>Reads the fields of <c>preprocessor_config.json</c> and refuses, by name and value, what would change pixels
+/// <summary>Reads the fields of an image processor and refuses, by name and value, what would change pixels
 /// in a way that is not implemented.</summary>
 internal static class ImageProcessorConfigReader
 {
@@ -11,18 +11,36 @@ internal static class ImageProcessorConfigReader
 
     private const int LargestSize = 8192;
 
+    /// <summary>Reads a file that is an image processor's settings.</summary>
     public static ImageProcessorConfig Parse(string text, string path)
+    {
+        using JsonDocument document = Open(text, path);
+        return Read(document.RootElement, path);
+    }
+
+    /// <summary>Reads a processor's file that may hold an image processor's settings; null when it holds none.</summary>
+    public static ImageProcessorConfig? ParseNested(string text, string path)
     {
         using JsonDocument document = Open(text, path);
         JsonElement root = document.RootElement;
         if (root.ValueKind != JsonValueKind.Object)
         {
+            throw new UserErrorException($"{path} holds a JSON {Kind(root)}, not an object of processor settings.");
+        }
+
+        return Has(root, "image_processor", out JsonElement inner) ? Read(inner, $"{path}: image_processor") : null;
+    }
+
+    private static ImageProcessorConfig Read(JsonElement root, string path)
+    {
+        if (root.ValueKind != JsonValueKind.Object)
+        {
             throw new UserErrorException($"{path} holds a JSON {Kind(root)}, not an object of image processor settings.");
         }
 
-        RefuseUnimplemented(root, path);
+        bool? pads = RefuseUnimplemented(root, path);
         (int edge, bool keepAspect) = Resize(root, path);
-        int crop = root.TryGetProperty("crop_size", out JsonElement value) ? Square(value, "crop_size", path) : DefaultSize;
+        int crop = Has(root, "crop_size", out JsonElement value) ? Square(value, "crop_size", path) : DefaultSize;
         return new ImageProcessorConfig(
             crop,
             Triple(root, "image_mean", ImageProcessorConfig.ClipMean, path),
@@ -30,9 +48,14 @@ internal static class ImageProcessorConfigReader
         {
             ShortestEdge = edge,
             KeepAspect = keepAspect,
+            Pads = pads,
             RescaleFactor = Factor(root, path),
         };
     }
+
+    // A null stands for the class's own value, as a missing field does.
+    private static bool Has(JsonElement root, string name, out JsonElement value) =>
+        root.TryGetProperty(name, out value) && value.ValueKind != JsonValueKind.Null;
 
     private static JsonDocument Open(string text, string path)
     {
@@ -48,35 +71,40 @@ internal static class ImageProcessorConfigReader
         }
     }
 
-    private static void RefuseUnimplemented(JsonElement root, string path)
+    /// <summary>Refuses what would change pixels; gives a LlavaImageProcessor's do_pad.</summary>
+    private static bool? RefuseUnimplemented(JsonElement root, string path)
     {
         foreach (string name in (ReadOnlySpan<string>)["do_resize", "do_center_crop", "do_rescale", "do_normalize"])
         {
             RefuseUnless(root, name, "true", path);
         }
 
+        RefuseUnless(root, "resample", "3", path);
+        string type = Has(root, "image_processor_type", out JsonElement named) ? named.GetRawText() : "\"CLIP";
+        if (!type.StartsWith("\"CLIP", StringComparison.Ordinal) && !type.StartsWith("\"Llava", StringComparison.Ordinal))
+        {
+            throw NotImplemented("image_processor_type", named, "a CLIP or LLaVA processor", path);
+        }
+
+        if (type.StartsWith("\"LlavaImageProcessor", StringComparison.Ordinal) && Has(root, "do_pad", out JsonElement pads))
+        {
+            return pads.ValueKind is JsonValueKind.True or JsonValueKind.False
+                ? pads.GetBoolean()
+                : throw new UserErrorException($"{path}: do_pad is {pads.GetRawText()}; expected true or false.");
+        }
+
         // LLaVA-NeXT pads what its tiles are cut from; a tile is whole.
-        bool tiles = root.TryGetProperty("image_processor_type", out JsonElement type)
-            && type.GetRawText().StartsWith("\"LlavaNext", StringComparison.Ordinal);
-        if (!tiles)
+        if (!type.StartsWith("\"LlavaNext", StringComparison.Ordinal))
         {
             RefuseUnless(root, "do_pad", "false", path);
         }
 
-        RefuseUnless(root, "resample", "3", path);
-        if (type.ValueKind != JsonValueKind.Undefined
-            && !(type.GetRawText().StartsWith("\"CLIP", StringComparison.Ordinal)
-                || type.GetRawText().StartsWith("\"Llava", StringComparison.Ordinal)))
-        {
-            throw NotImplemented("image_processor_type", type, "a CLIP processor", path);
-        }
+        return null;
     }
 
     private static void RefuseUnless(JsonElement root, string name, string wanted, string path)
     {
-        if (root.TryGetProperty(name, out JsonElement value)
-            && value.ValueKind != JsonValueKind.Null
-            && value.GetRawText() != wanted)
+        if (Has(root, name, out JsonElement value) && value.GetRawText() != wanted)
         {
             throw NotImplemented(name, value, wanted, path);
         }
@@ -87,7 +115,7 @@ internal static class ImageProcessorConfigReader
 
     private static (int Edge, bool KeepAspect) Resize(JsonElement root, string path)
     {
-        if (!root.TryGetProperty("size", out JsonElement size))
+        if (!Has(root, "size", out JsonElement size))
         {
             return (DefaultSize, true);
         }
@@ -130,7 +158,7 @@ internal static class ImageProcessorConfigReader
 
     private static float[] Triple(JsonElement root, string name, float[] fallback, string path)
     {
-        if (!root.TryGetProperty(name, out JsonElement value))
+        if (!Has(root, name, out JsonElement value))
         {
             return [.. fallback];
         }
@@ -148,7 +176,7 @@ internal static class ImageProcessorConfigReader
 
     private static double Factor(JsonElement root, string path)
     {
-        if (!root.TryGetProperty("rescale_factor", out JsonElement value))
+        if (!Has(root, "rescale_factor", out JsonElement value))
         {
             return 1.0 / 255.0;
         }

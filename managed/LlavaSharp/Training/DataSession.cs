@@ -16,13 +16,23 @@ public sealed class DataSession : IDisposable
 
     private DataSession(TrainOptions options)
     {
-        Options = options;
         Template = TrainSetup.FindTemplate(options);
-        var model = options.ModelNameOrPath is { } folder && LlavaConfig.IsLlavaFolder(folder) ? LlavaConfig.Load(folder) : null;
+        var parts = options.ModelNameOrPath is { } folder && LlavaConfig.IsLlavaFolder(folder)
+            ? new ModelParts { LanguageFolder = folder, ClipFolder = Directory.Exists(options.VisionTower) ? options.VisionTower : null }
+            : null;
+        var model = parts is null ? null : ModelLoader.ReadConfig(parts);
         _startEnd = options.MmUseImStartEnd ?? model?.ImageStartEnd ?? false;
         Tokenizer = options.ModelNameOrPath is { } name
             ? LlavaTokenizer.Load(name).WithTokens(_startEnd ? [PromptText.ImageStart, PromptText.ImageEnd] : []) : null;
-        _plan = FindTower(options, model);
+        var (vision, processor) = (parts, options.VisionTower) switch
+        {
+            ({ } llava, _) => (model!.Vision!, ModelLoader.ReadProcessor(llava)),
+            (_, { } tower) => (VisionConfig.Load(tower), ImageProcessorConfig.Load(tower)),
+            _ => (VisionConfig.ClipLarge336, ImageProcessorConfig.Clip(336)), // The published models' tower.
+        };
+        var aspect = options.ImageAspectRatio ?? model?.ImageAspectRatio ?? (processor.Pads == true ? "pad" : "square");
+        Options = options = options with { ImageAspectRatio = aspect };
+        _plan = Plan(options, model, vision, processor);
         if (options.ImageFolder is { } images && !Directory.Exists(images))
         {
             throw new UserErrorException($"--image_folder {images} does not exist");
@@ -32,7 +42,7 @@ public sealed class DataSession : IDisposable
             options.DataPath ?? throw new UserErrorException("--data_path is missing: the training file in LLaVA's layout"));
     }
 
-    /// <summary>The flags.</summary>
+    /// <summary>The flags, and what the model's folder adds where one is left out.</summary>
     public TrainOptions Options { get; }
 
     /// <summary>The data file; malformed samples and repetitions are among its samples.</summary>
@@ -82,14 +92,8 @@ public sealed class DataSession : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Dataset.Dispose();
 
-    private static ImagePlan FindTower(TrainOptions options, LlavaConfig? model)
+    private static ImagePlan Plan(TrainOptions options, LlavaConfig? model, VisionConfig vision, ImageProcessorConfig processor)
     {
-        var (vision, processor) = (model, options.VisionTower) switch
-        {
-            ({ } llava, _) => (llava.Vision!, ImageProcessorConfig.Load(options.ModelNameOrPath!)),
-            (_, { } tower) => (VisionConfig.Load(tower), ImageProcessorConfig.Load(tower)),
-            _ => (VisionConfig.ClipLarge336, ImageProcessorConfig.Clip(336)), // The published models' tower.
-        };
         var sizes = options.ImageGridPinpoints is { } given ? GridPinpoints.Parse(given) : model?.GridPinpoints ?? [];
         var tiles = options.ImageAspectRatio == "anyres";
         return new()
@@ -108,6 +112,6 @@ public sealed class DataSession : IDisposable
             ?? throw new UserErrorException($"sample {index} has an image \"{image}\", but no --image_folder is given");
         var picture = ImageDecoder.Load(ImagePaths.Resolve(folder, image, index));
         var rows = _plan.TokenCount(picture.Width, picture.Height);
-        return new(picture.Width, picture.Height, _plan.Processor.Size, Options.ImageAspectRatio, rows);
+        return new(picture.Width, picture.Height, _plan.Processor.Size, Options.ImageAspectRatio!, rows);
     }
 }

@@ -30,6 +30,7 @@ public static class DryRun
         }
 
         using var setup = TrainSetup.Open(options with { DryRun = true });
+        options = setup.Options;
         var fresh = CheckShapes(setup);
         var withImage = CheckSamples(setup);
         var trained = TrainingRun.TrainedUnits(options);

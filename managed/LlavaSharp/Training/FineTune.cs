@@ -80,7 +80,7 @@ public static class FineTune
         var others = engine.Memory().Resident;
         using var model = new Model(engine, options.Storage.Apply(ModelLoader.ToModelConfig(source.Config)));
         AttachAdapters(setup, model);
-        var trained = TrainingRun.TrainedUnits(options);
+        var trained = TrainingRun.TrainedUnits(setup.Options);
         var trainable = model.Parameters.Where(p => (p.Kind & trained) != 0).Sum(p => p.Count);
         model.SetTrainable(trained);
         return Train(setup, engine, model, source, others, ranks, trainable, progress, cancellation);

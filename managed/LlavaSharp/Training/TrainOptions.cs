@@ -89,8 +89,9 @@ public sealed record TrainOptions
     /// <summary>The folder that the samples' image paths start from.</summary>
     public string? ImageFolder { get; init; }
 
-    /// <summary>"square" (resize and centre crop), "pad", or "anyres": the whole picture and tiles of it.</summary>
-    public string ImageAspectRatio { get; init; } = "square";
+    /// <summary>"square" (resize and centre crop), "pad", or "anyres": the whole picture and tiles of it; null keeps
+    /// what a LLaVA checkpoint says, else "square".</summary>
+    public string? ImageAspectRatio { get; init; }
 
     /// <summary>Sizes that anyres cuts pictures to, [[width, height], …]; null keeps what a LLaVA checkpoint says.</summary>
     public string? ImageGridPinpoints { get; init; }

@@ -19,7 +19,6 @@ public sealed class TrainSetup : IDisposable
 
     private TrainSetup(TrainOptions options)
     {
-        Options = options;
         ModelFolder = Folder("model_name_or_path", options.ModelNameOrPath);
         var dataPath = options.DataPath ?? throw Missing("data_path", "the training file in LLaVA's layout");
         var output = options.OutputDir ?? throw Missing("output_dir", "a folder for the result");
@@ -29,6 +28,7 @@ public sealed class TrainSetup : IDisposable
         IsLlavaFolder = LlavaConfig.IsLlavaFolder(ModelFolder);
         Parts = FindParts(options);
         Config = ModelLoader.ReadConfig(Parts);
+        Options = options = options with { ImageAspectRatio = Config.ImageAspectRatio };
         CheckConfig(options, Config);
         Tokenizer = LlavaTokenizer.Load(ModelFolder).WithTokens(Config.ImageTokens);
         AddsTokens = FindNewTokens();
@@ -58,7 +58,7 @@ public sealed class TrainSetup : IDisposable
         }
     }
 
-    /// <summary>What was asked for.</summary>
+    /// <summary>What was asked for, and what the model's folder adds where a flag is left out.</summary>
     public TrainOptions Options { get; }
 
     /// <summary>The language model's, or the LLaVA checkpoint's, folder.</summary>

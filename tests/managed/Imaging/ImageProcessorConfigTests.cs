@@ -40,8 +40,11 @@ public sealed class ImageProcessorConfigTests : IDisposable
     [InlineData("""{"do_rescale": false}""", "do_rescale is false, and only true is implemented; pixels would differ from the model's own.")]
     [InlineData("""{"do_normalize": false}""", "do_normalize is false, and only true is implemented; pixels would differ from the model's own.")]
     [InlineData("""{"do_pad": true}""", "do_pad is true, and only false is implemented; pixels would differ from the model's own.")]
+    [InlineData("""{"image_processor_type": "CLIPImageProcessor", "do_pad": true}""", "do_pad is true, and only false is implemented; pixels would differ from the model's own.")]
+    [InlineData("""{"image_processor_type": "LlavaImageProcessor", "do_pad": "yes"}""", "do_pad is \"yes\"; expected true or false.")]
+    [InlineData("""{"image_processor_type": "LlavaOnevisionImageProcessor", "do_pad": true}""", "do_pad is true, and only false is implemented; pixels would differ from the model's own.")]
     [InlineData("""{"resample": 2}""", "resample is 2, and only 3 is implemented; pixels would differ from the model's own.")]
-    [InlineData("""{"image_processor_type": "SiglipImageProcessor"}""", "image_processor_type is \"SiglipImageProcessor\", and only a CLIP processor is implemented; pixels would differ from the model's own.")]
+    [InlineData("""{"image_processor_type": "SiglipImageProcessor"}""", "image_processor_type is \"SiglipImageProcessor\", and only a CLIP or LLaVA processor is implemented; pixels would differ from the model's own.")]
     [InlineData("""{"size": {"longest_edge": 4}}""", "size is {\"longest_edge\": 4}; expected a number or {\"height\": n, \"width\": n}.")]
     [InlineData("""{"size": {"height": 4, "width": 5}}""", "size is {\"height\": 4, \"width\": 5}, and only squares are implemented.")]
     [InlineData("""{"size": 0}""", "size is 0; expected pixels, 1 … 8192.")]
@@ -54,6 +57,59 @@ public sealed class ImageProcessorConfigTests : IDisposable
     public void What_is_not_implemented_is_refused_by_name_and_value(string json, string message)
     {
         Assert.Equal($"{FilePath}: {message}", Assert.Throws<UserErrorException>(() => Load(json)).Message);
+    }
+
+    [Theory]
+    [InlineData("""{"image_processor_type": "LlavaImageProcessor", "do_pad": true}""", true)]
+    [InlineData("""{"image_processor_type": "LlavaImageProcessorFast", "do_pad": true}""", true)]
+    [InlineData("""{"image_processor_type": "LlavaImageProcessor", "do_pad": false}""", false)]
+    [InlineData("""{"image_processor_type": "LlavaImageProcessor"}""", null)]
+    [InlineData("""{"image_processor_type": "LlavaImageProcessor", "do_pad": null}""", null)]
+    [InlineData("""{"image_processor_type": "LlavaNextImageProcessor", "do_pad": true}""", null)]
+    [InlineData("""{"image_processor_type": "LlavaNextImageProcessorFast", "do_pad": true}""", null)]
+    [InlineData("""{"image_processor_type": "CLIPImageProcessorFast", "do_pad": false}""", null)]
+    [InlineData("{}", null)]
+    public void A_LlavaImageProcessor_says_whether_it_pads(string json, bool? pads) => Assert.Equal(pads, Load(json).Pads);
+
+    [Fact]
+    public void A_null_stands_for_the_class_value()
+    {
+        ImageProcessorConfig config = Load(
+            """{"size": null, "crop_size": null, "image_mean": null, "image_std": null, "rescale_factor": null, "resample": null, "image_processor_type": null}""");
+        Assert.Equal((224, 224, true, 1 / 255.0), (config.Size, config.ShortestEdge, config.KeepAspect, config.RescaleFactor));
+        Assert.Equal(ImageProcessorConfig.Clip(224).Mean, config.Mean);
+        Assert.Equal(ImageProcessorConfig.Clip(224).Std, config.Std);
+    }
+
+    /// <summary>transformers 5.12: the nested one goes first, and a processor's file without one counts for nothing.</summary>
+    [Theory]
+    [InlineData("""{"image_processor": {"size": 12, "crop_size": 12}}""", """{"size": 20, "crop_size": 20}""", 12)]
+    [InlineData("""{"image_processor": {"size": 12, "crop_size": 12}}""", "no JSON", 12)]
+    [InlineData("""{"image_processor": {"size": 12, "crop_size": 12}}""", null, 12)]
+    [InlineData("""{"image_processor": null, "patch_size": 14}""", """{"size": 20, "crop_size": 20}""", 20)]
+    [InlineData("""{"patch_size": 14}""", """{"size": 20, "crop_size": 20}""", 20)]
+    public void The_nested_settings_go_first(string nested, string? own, int size)
+    {
+        _folder.Write(ImageProcessorConfig.NestedFileName, nested);
+        if (own is not null)
+        {
+            _folder.Write(ImageProcessorConfig.FileName, own);
+        }
+
+        Assert.Equal(size, ImageProcessorConfig.Load(_folder.Path).Size);
+    }
+
+    [Theory]
+    [InlineData("""{"image_processor": {"do_resize": false}}""", ": image_processor: do_resize is false, and only true is implemented; pixels would differ from the model's own.")]
+    [InlineData("""{"image_processor": "CLIPImageProcessor"}""", ": image_processor holds a JSON string, not an object of image processor settings.")]
+    [InlineData("[]", " holds a JSON array, not an object of processor settings.")]
+    [InlineData("{\n\n", ", line 3: not valid JSON. Restore the file from the model's original folder.")]
+    [InlineData("", ", line 1: not valid JSON. Restore the file from the model's original folder.")]
+    public void What_is_wrong_with_the_nested_settings_is_said_of_their_file(string nested, string message)
+    {
+        string path = _folder.Write(ImageProcessorConfig.NestedFileName, nested);
+        _folder.Write(ImageProcessorConfig.FileName, "{}");
+        Assert.Equal(path + message, Assert.Throws<UserErrorException>(() => ImageProcessorConfig.Load(_folder.Path)).Message);
     }
 
     [Fact]
@@ -82,6 +138,8 @@ public sealed class ImageProcessorConfigTests : IDisposable
         [
             ImageProcessorConfig.Clip(56),
             ImageProcessorConfig.Clip(56) with { KeepAspect = false, RescaleFactor = 0.25 },
+            ImageProcessorConfig.Clip(56) with { Pads = true },
+            ImageProcessorConfig.Clip(56) with { Pads = false },
             new ImageProcessorConfig(12, [0.1f, 0.2f, 0.3f], [1, 2, 3]) { ShortestEdge = 20 },
         ];
         foreach (ImageProcessorConfig config in configs)

@@ -61,7 +61,7 @@ public sealed class TrainOptionsParserTests
         var options = Parse();
         Assert.Equal((1e-8, 1.0, 42, 0.9, 0.999), (options.AdamEpsilon, options.MaxGradNorm, options.Seed,
             options.AdamBeta1, options.AdamBeta2));
-        Assert.Equal(("square", 512, 4), (options.ImageAspectRatio, options.ModelMaxLength, options.DataloaderNumWorkers));
+        Assert.Equal((null, 512, 4), (options.ImageAspectRatio, options.ModelMaxLength, options.DataloaderNumWorkers));
         Assert.Null(options.MmProjectorLr);
     }
 

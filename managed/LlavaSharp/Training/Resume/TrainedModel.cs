@@ -60,7 +60,7 @@ public sealed class TrainedModel : IParameterSource, IDisposable
         var source = ModelSource.Open(TrainSetup.FindParts(options with { VisionTower = clipFolder ?? options.VisionTower }));
         try
         {
-            return new(folder, source, TrainingRun.TrainedUnits(options));
+            return new(folder, source, TrainingRun.TrainedUnits(options with { ImageAspectRatio = source.Config.ImageAspectRatio }));
         }
         catch
         {
