@@ -47,7 +47,13 @@ public static class HuggingFaceLlavaWriter
         AtomicFolder.Write(folder, temporary =>
         {
             SafetensorsWriter.WriteSharded(temporary, Tensors(export, config), export.ShardBytesMax);
-            HuggingFaceTokenizerFiles.Write(temporary, export.Tokenizer, vocabulary, export.ModelMaxLength);
+            new HuggingFaceTokenizerFiles(export.Tokenizer, vocabulary.Tokens)
+            {
+                IsLlava = true,
+                EosIds = config.Text.EosIds,
+                PadId = vocabulary.PadToken,
+                ModelMaxLength = export.ModelMaxLength,
+            }.Write(temporary);
             WriteJson(temporary, "config.json", ConfigOf(config, export));
             WriteJson(temporary, "generation_config.json", GenerationConfigOf(config.Text));
             WriteJson(temporary, "processor_config.json", ProcessorOf(config));

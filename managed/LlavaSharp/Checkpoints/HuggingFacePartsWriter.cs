@@ -15,7 +15,12 @@ public static class HuggingFacePartsWriter
         {
             SafetensorsWriter.WriteSharded(temporary, [.. ParameterTable.Decoder(config).Select(p => ParameterExport.Source(
                 ParameterNames.FromCanonical(p.Key, ParameterNaming.LanguageModel), p.Key, p.Value, parameters, type))]);
-            HuggingFaceTokenizerFiles.Write(temporary, tokenizer, added: null, config.MaxPositions);
+            new HuggingFaceTokenizerFiles(tokenizer)
+            {
+                EosIds = config.EosIds,
+                PadId = config.PadId,
+                ModelMaxLength = config.MaxPositions,
+            }.Write(temporary);
             var json = config.ToJson();
             json["torch_dtype"] = type.ConfigName();
             HuggingFaceLlavaWriter.WriteJson(temporary, "config.json", json);

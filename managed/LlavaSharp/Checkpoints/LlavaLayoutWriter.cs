@@ -1,4 +1,5 @@
 using LlavaSharp.Imaging;
+using LlavaSharp.Tokenization;
 
 namespace LlavaSharp.Checkpoints;
 
@@ -35,7 +36,12 @@ public static class LlavaLayoutWriter
             SafetensorsWriter.WriteSharded(temporary, [.. ParameterTable.Shapes(config)
                 .Where(p => withTower || !p.Key.StartsWith("vision.", StringComparison.Ordinal)).Select(p => Source(p.Key, p.Value))],
                 export.ShardBytesMax);
-            HuggingFaceTokenizerFiles.Write(temporary, export.Tokenizer, KeptTokens(export), export.ModelMaxLength);
+            new HuggingFaceTokenizerFiles(export.Tokenizer, KeptTokens(export))
+            {
+                EosIds = config.Text.EosIds,
+                PadId = config.PadTokenId,
+                ModelMaxLength = export.ModelMaxLength,
+            }.Write(temporary);
             if (name is null)
             {
                 HuggingFacePartsWriter.WriteVisionTower(Path.Combine(temporary, LlavaLayoutConfig.TowerFolder), config.Vision!,
@@ -80,12 +86,11 @@ public static class LlavaLayoutWriter
         };
     }
 
-    private static List<(int Id, string Text)> KeptTokens(ModelExport export)
+    private static List<AddedToken> KeptTokens(ModelExport export)
     {
         bool huggingFace = export.Config.ImageTokenIndex is not null;
-        return [.. export.Tokenizer.AddedTokens
-            .Where(t => t.Value >= export.Tokenizer.PieceCount && !(huggingFace && IsExports(t.Key)))
-            .Select(t => (t.Value, t.Key)).OrderBy(t => t.Value)];
+        return [.. export.Tokenizer.Tokens
+            .Where(t => t.Id < export.Tokenizer.PieceCount || !(huggingFace && IsExports(t.Text)))];
     }
 
     private static bool IsExports(string token) => token is ExportVocabulary.ImageText or ExportVocabulary.PadText

@@ -146,20 +146,33 @@ public static class ModelLoader
     }
 
     /// <summary>Refuses a tokenizer that does not belong to the weights.</summary>
-    /// <exception cref="UserErrorException">It has more pieces than the embedding has rows, or a piece where the config
-    /// puts <c>&lt;image&gt;</c>.</exception>
+    /// <exception cref="UserErrorException">It has a piece or an added token without a row of the embedding, or a piece where the
+    /// config puts <c>&lt;image&gt;</c>.</exception>
     public static void CheckVocabulary(LlavaConfig config, LlavaTokenizer tokenizer)
     {
-        if (tokenizer.PieceCount > config.Text.VocabularySize)
-        {
-            throw new UserErrorException($"the tokenizer has {tokenizer.PieceCount} pieces, but the language model only "
-                + $"{config.Text.VocabularySize} rows (vocab_size); tokenizer.model belongs to another model");
-        }
-
+        CheckRows(config.Text.VocabularySize, tokenizer);
         if (config.ImageTokenIndex is int image && image < tokenizer.PieceCount)
         {
             throw new UserErrorException($"the config's image_token_index {image} is a piece of the tokenizer, which has "
                 + $"{tokenizer.PieceCount}; tokenizer.model belongs to another model");
+        }
+    }
+
+    /// <summary>Refuses a tokenizer that has a piece or an added token without a row of the embedding.</summary>
+    /// <exception cref="UserErrorException">As said.</exception>
+    internal static void CheckRows(int rows, LlavaTokenizer tokenizer)
+    {
+        if (tokenizer.PieceCount > rows)
+        {
+            throw new UserErrorException($"the tokenizer has {tokenizer.PieceCount} pieces, but the language model only "
+                + $"{rows} rows (vocab_size); tokenizer.model belongs to another model");
+        }
+
+        if (tokenizer.Tokens.FirstOrDefault(t => t.Id >= rows) is { } outside)
+        {
+            throw new UserErrorException($"{outside.File ?? "the tokenizer"}: the token \"{outside.Text}\" has the id {outside.Id}, but the "
+                + $"model's embedding has {rows} rows (ids 0 to {rows - 1}, vocab_size of config.json); take the token out of that file, or "
+                + "give the model a row for it (resize_token_embeddings in transformers)");
         }
     }
 

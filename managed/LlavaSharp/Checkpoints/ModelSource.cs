@@ -79,8 +79,8 @@ public sealed class ModelSource : IParameterSource, IDisposable
     public LlavaTokenizer LoadTokenizer()
     {
         LlavaTokenizer tokenizer = LlavaTokenizer.Load(_parts.LanguageFolder).WithTokens(Config.ImageTokens);
-        ModelLoader.CheckVocabulary(Config, tokenizer);
         ModelLoader.CheckTokens(Config, tokenizer);
+        ModelLoader.CheckVocabulary(Config, tokenizer);
         return tokenizer;
     }
 

@@ -99,19 +99,15 @@ public static class GgufLanguageModel
         string[] pieces = new string[rows];
         float[] scores = new float[rows];
         int[] kinds = new int[rows];
-        Dictionary<int, string> added = [];
-        foreach ((string text, int id) in export.Tokenizer.AddedTokens)
-        {
-            added[id] = text;
-        }
-
+        IReadOnlyList<SentencePiece> own = export.Tokenizer.SentencePieces();
+        Dictionary<int, AddedToken> added = export.Tokenizer.Tokens.ToDictionary(t => t.Id);
         for (int id = 0; id < rows; id++)
         {
-            (pieces[id], scores[id], kinds[id]) = id < count
-                ? (export.Tokenizer.Pieces[id].Text, export.Tokenizer.Pieces[id].Score, (int)export.Tokenizer.Pieces[id].Type)
-                : added.TryGetValue(id, out string? text)
-                    ? (text, -1000, (int)SentencePieceType.Control)
-                    : ($"[PAD{id}]", -1000, (int)SentencePieceType.Unused);
+            SentencePiece piece = id < count ? own[id]
+                : added.TryGetValue(id, out AddedToken? token)
+                    ? new(token.Text, -1000, token.Special ? SentencePieceType.Control : SentencePieceType.UserDefined)
+                    : new($"[PAD{id}]", -1000, SentencePieceType.Unused);
+            (pieces[id], scores[id], kinds[id]) = (piece.Text, piece.Score, (int)piece.Type);
         }
 
         return (pieces, scores, kinds);

@@ -16,47 +16,33 @@ internal sealed class ByteLevelEncoder : ITextModel, IBpeTable
 
     private static readonly Dictionary<char, byte> Hidden = Visible.Select((c, b) => (c, b)).ToDictionary(p => p.c, p => (byte)p.b);
 
-    private readonly Dictionary<string, int> _ids;
+    private readonly BpeVocabulary _vocabulary;
 
     private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _lookup;
-
-    private readonly string?[] _pieces;
-
-    private readonly Dictionary<(int Left, int Right), (int Rank, int Id)> _merges;
 
     private readonly PreTokenizer _words;
 
     private readonly bool _wholeWords;
 
     /// <summary>Takes a vocabulary over.</summary>
-    /// <param name="vocabulary">Pieces, spelled with visible characters, and their ids.</param>
-    /// <param name="merges">Pairs of ids that merge, in order, and what they become.</param>
+    /// <param name="vocabulary">Pieces, spelled with visible characters, and merges.</param>
     /// <param name="words">How text is cut into words.</param>
     /// <param name="wholeWords">Whether a word that is a piece is not merged at all (<c>ignore_merges</c>).</param>
-    public ByteLevelEncoder(
-        Dictionary<string, int> vocabulary,
-        Dictionary<(int Left, int Right), (int Rank, int Id)> merges,
-        PreTokenizer words,
-        bool wholeWords)
+    public ByteLevelEncoder(BpeVocabulary vocabulary, PreTokenizer words, bool wholeWords)
     {
-        (_ids, _merges, _words, _wholeWords) = (vocabulary, merges, words, wholeWords);
-        _lookup = _ids.GetAlternateLookup<ReadOnlySpan<char>>();
-        _pieces = new string?[vocabulary.Values.Max() + 1];
-        foreach (var (piece, id) in vocabulary)
-        {
-            _pieces[id] = piece;
-        }
+        (_vocabulary, _words, _wholeWords) = (vocabulary, words, wholeWords);
+        _lookup = vocabulary.Ids.GetAlternateLookup<ReadOnlySpan<char>>();
     }
 
     /// <inheritdoc/>
-    public int PieceCount => _pieces.Length;
+    public int PieceCount => _vocabulary.PieceCount;
 
     /// <summary>The byte that has no piece of its own, or -1: such a vocabulary could not spell every text.</summary>
     public static int MissingByte(Dictionary<string, int> vocabulary) =>
         Array.FindIndex(Visible, c => !vocabulary.ContainsKey(c.ToString()));
 
     /// <inheritdoc/>
-    public string? Spelling(int id) => (uint)id < (uint)_pieces.Length ? _pieces[id] : null;
+    public string? Spelling(int id) => _vocabulary.Spelling(id);
 
     /// <inheritdoc/>
     public int[] EncodeRun(string text, bool dummyPrefix)
@@ -65,7 +51,7 @@ internal sealed class ByteLevelEncoder : ITextModel, IBpeTable
         foreach (var word in _words.Split(text))
         {
             var visible = Spell(word);
-            if (_wholeWords && _ids.TryGetValue(visible, out var whole))
+            if (_wholeWords && _vocabulary.Ids.TryGetValue(visible, out var whole))
             {
                 ids.Add(whole);
             }
@@ -79,11 +65,17 @@ internal sealed class ByteLevelEncoder : ITextModel, IBpeTable
     }
 
     /// <inheritdoc/>
-    public string Decode(ReadOnlySpan<int> ids)
+    public string Decode(ReadOnlySpan<int> ids, Func<int, string?> addedText)
     {
         var bytes = new ArrayBufferWriter<byte>();
         foreach (var id in ids)
         {
+            if (addedText(id) is { } added)
+            {
+                bytes.Write(Encoding.UTF8.GetBytes(added));
+                continue;
+            }
+
             foreach (var c in Spelling(id) ?? "")
             {
                 if (Hidden.TryGetValue(c, out var b))
@@ -98,12 +90,7 @@ internal sealed class ByteLevelEncoder : ITextModel, IBpeTable
 
     int IBpeTable.Single(ReadOnlySpan<char> text) => _lookup[text];
 
-    int IBpeTable.Join(int left, int right, ReadOnlySpan<char> text, out double rank)
-    {
-        var found = _merges.TryGetValue((left, right), out var merge);
-        rank = merge.Rank;
-        return found ? merge.Id : -1;
-    }
+    int IBpeTable.Join(int left, int right, ReadOnlySpan<char> text, out double rank) => _vocabulary.Join(left, right, out rank);
 
     private static string Spell(string word)
     {

@@ -11,8 +11,10 @@ internal interface ITextModel
     /// <param name="dummyPrefix">Whether a space is put in front; byte-level models know none.</param>
     int[] EncodeRun(string text, bool dummyPrefix);
 
-    /// <summary>The text of ids; special ones are skipped.</summary>
-    string Decode(ReadOnlySpan<int> ids);
+    /// <summary>The text of ids.</summary>
+    /// <param name="ids">Ids; those that are neither pieces nor added tokens are skipped.</param>
+    /// <param name="addedText">What an added token contributes: its text, nothing if it is special; null for an id that is none.</param>
+    string Decode(ReadOnlySpan<int> ids, Func<int, string?> addedText);
 
     /// <summary>How a token is spelled in the vocabulary; null for an id that the model does not have.</summary>
     string? Spelling(int id);

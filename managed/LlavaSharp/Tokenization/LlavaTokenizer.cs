@@ -1,8 +1,8 @@
 namespace LlavaSharp.Tokenization;
 
 /// <summary>
-/// A tokenizer of a language model: SentencePiece BPE with byte fallback (tokenizer.model: LLaMA, Vicuna, Mistral), with
-/// the ids that SentencePiece gives, or byte-level BPE (tokenizer.json: Llama 3, Qwen), with those of Hugging Face's tokenizers.
+/// A tokenizer of a language model: SentencePiece BPE with byte fallback (LLaMA, Vicuna, Mistral), with the ids that SentencePiece
+/// gives for a tokenizer.model and Hugging Face's tokenizers for a tokenizer.json alone, or byte-level BPE (Llama 3, Qwen).
 /// Instances do not change and may be used from several threads.
 /// </summary>
 public sealed class LlavaTokenizer
@@ -19,32 +19,23 @@ public sealed class LlavaTokenizer
 
     private readonly AddedTokenMatcher _matcher;
 
-    private readonly IReadOnlyList<AddedToken> _matched;
+    private readonly Dictionary<int, AddedToken> _byId;
+
+    private readonly HashSet<string> _special;
 
     private LlavaTokenizer(
-        ITextModel model, byte[] bytes, (int Bos, int Eos, int Unknown) ids, TokenizerConfig config, IReadOnlyList<AddedToken> special)
+        ITextModel model, byte[] bytes, (int Bos, int Eos, int Unknown) ids, bool addBos, SpaceRule? space,
+        IReadOnlyList<AddedToken> tokens, IEnumerable<AddedToken> added)
     {
-        _model = model;
-        ModelBytes = bytes;
+        (_model, ModelBytes, Space, Tokens) = (model, bytes, space, tokens);
         (BosId, EosId, UnknownId) = ids;
-        Legacy = config.Legacy;
-        AddBos = config.AddBos && BosId >= 0;
-        AddedTokens = config.AddedTokens.ToDictionary(t => t.Text, t => t.Id, StringComparer.Ordinal);
-        _matched = [.. special.Concat(config.AddedTokens).DistinctBy(t => t.Text).Where(t => t.Text != ImageMark)];
-        _matcher = new AddedTokenMatcher(_matched);
-        SpecialPieces = [.. special.Select(t => (t.Text, t.Id))];
-    }
-
-    private LlavaTokenizer(LlavaTokenizer other, IReadOnlyList<AddedToken> added)
-    {
-        _model = other._model;
-        ModelBytes = other.ModelBytes;
-        (BosId, EosId, UnknownId, Legacy, AddBos) = (other.BosId, other.EosId, other.UnknownId, other.Legacy, other.AddBos);
-        AddedTokens = other.AddedTokens.Concat(added.Select(t => KeyValuePair.Create(t.Text, t.Id)))
-            .ToDictionary(p => p.Key, p => p.Value, StringComparer.Ordinal);
-        _matched = [.. other._matched, .. added];
-        _matcher = new AddedTokenMatcher(_matched);
-        SpecialPieces = other.SpecialPieces;
+        AddBos = addBos && BosId >= 0;
+        Legacy = space is not (null or { Scope: SpaceScope.FirstRun });
+        AddedTokens = added.ToDictionary(t => t.Text, t => t.Id, StringComparer.Ordinal);
+        _byId = tokens.ToDictionary(t => t.Id);
+        AddedToken[] matched = [.. tokens.Where(t => t.Text != ImageMark)];
+        _matcher = new AddedTokenMatcher(matched, space);
+        _special = [.. matched.Select(t => t.Text)];
     }
 
     /// <summary>Id of the begin-of-sentence piece, 1 in LLaMA; -1 when there is none (Qwen).</summary>
@@ -88,13 +79,23 @@ public sealed class LlavaTokenizer
     public string EosPiece => Spelling(EosId) ?? "";
 
     /// <summary>Whether a space is put before a text.</summary>
-    internal bool AddDummyPrefix => _model is SentencePieceEncoder { Model.AddDummyPrefix: true };
+    internal bool AddDummyPrefix => Space is { Adds: true };
 
-    /// <summary>The pieces that a slow Hugging Face tokenizer recognises inside text: unknown, begin and end of sentence.</summary>
-    internal IReadOnlyList<(string Text, int Id)> SpecialPieces { get; }
+    /// <summary>Whether this is a SentencePiece model that was read from tokenizer.json: it has no tokenizer.model.</summary>
+    internal bool IsSpacedJson => _model is SpacedBpeEncoder;
 
-    /// <summary>A SentencePiece model's pieces; a piece's id is its index.</summary>
-    internal IReadOnlyList<SentencePiece> Pieces => ((SentencePieceEncoder)_model).Model.Pieces;
+    /// <summary>Whether each space begins a word that merges stay within: Metaspace's <c>split</c>.</summary>
+    internal bool SplitsWords => _model is SpacedBpeEncoder { SplitsWords: true };
+
+    /// <summary>Where a space is added; null for a byte-level model, which knows none.</summary>
+    internal SpaceRule? Space { get; }
+
+    /// <summary>All tokens that text is cut at, by id, and <c>&lt;image&gt;</c>; of tokenizer.model also the unknown piece and the
+    /// marks of a text's begin and end.</summary>
+    internal IReadOnlyList<AddedToken> Tokens { get; }
+
+    /// <summary><c>add_bos_token</c> as tokenizer_config.json has it; null when absent.</summary>
+    internal bool? AddBosSetting { get; private init; }
 
     /// <summary>Loads a tokenizer from a model folder, or from a file and its neighbours.</summary>
     /// <param name="folderOrFile">A folder that holds tokenizer.model or tokenizer.json (the first is preferred), or the file.</param>
@@ -116,10 +117,7 @@ public sealed class LlavaTokenizer
         }
 
         var bytes = TokenizerFile.Read(path, MaxModelBytes);
-        var config = TokenizerConfig.Load(Path.GetDirectoryName(Path.GetFullPath(path))!);
-        return path.EndsWith(".json", StringComparison.OrdinalIgnoreCase)
-            ? FromJson(bytes, config, path)
-            : FromSentencePiece(bytes, config, path);
+        return path.EndsWith(".json", StringComparison.OrdinalIgnoreCase) ? FromJson(bytes, path) : FromSentencePiece(bytes, path);
     }
 
     /// <summary>Makes a tokenizer from the bytes of a tokenizer.model, such as <see cref="SentencePieceTrainer"/> returns.</summary>
@@ -129,7 +127,7 @@ public sealed class LlavaTokenizer
     public static LlavaTokenizer FromBytes(byte[] modelBytes, bool legacy)
     {
         ArgumentNullException.ThrowIfNull(modelBytes);
-        return FromSentencePiece([.. modelBytes], new TokenizerConfig { Legacy = legacy }, "tokenizer.model");
+        return FromSentencePiece([.. modelBytes], Parse(modelBytes, "tokenizer.model"), new TokenizerConfig { Legacy = legacy }, "tokenizer.model");
     }
 
     /// <summary>The same tokenizer with special tokens behind all others, as <c>--mm_use_im_start_end</c> adds them.</summary>
@@ -138,7 +136,12 @@ public sealed class LlavaTokenizer
     public LlavaTokenizer WithTokens(params IEnumerable<string> tokens)
     {
         var next = IdCount;
-        return new(this, [.. tokens.Where(t => !AddedTokens.ContainsKey(t)).Select(t => new AddedToken(t, next++))]);
+        AddedToken[] added = [.. tokens.Where(t => !AddedTokens.ContainsKey(t)).Select(t => new AddedToken(t, next++))];
+        var old = AddedTokens.Select(t => new AddedToken(t.Key, t.Value));
+        return new(_model, ModelBytes, (BosId, EosId, UnknownId), AddBos, Space, [.. Tokens, .. added], old.Concat(added))
+        {
+            AddBosSetting = AddBosSetting,
+        };
     }
 
     /// <summary>
@@ -162,26 +165,59 @@ public sealed class LlavaTokenizer
     }
 
     /// <summary>The text of ids: bytes are joined to UTF-8 and the dummy space is dropped.</summary>
-    /// <param name="ids">Ids; special tokens and ids outside the model are skipped.</param>
-    public string Decode(ReadOnlySpan<int> ids) => _model.Decode(ids);
+    /// <param name="ids">Ids; special tokens and ids outside the model are skipped, other added tokens are text.</param>
+    public string Decode(ReadOnlySpan<int> ids) =>
+        _model.Decode(ids, id => !_byId.TryGetValue(id, out var token) ? null : token.Special ? "" : token.Text);
 
-    /// <summary>How a token is spelled in the vocabulary.</summary>
+    /// <summary>How a token is spelled: as an added token of that id says, or else the vocabulary.</summary>
     /// <param name="id">Its id.</param>
     /// <returns>The spelling; null when there is no such token.</returns>
-    public string? Spelling(int id) => _model.Spelling(id) ?? _matched.FirstOrDefault(t => t.Id == id)?.Text;
+    public string? Spelling(int id) => _byId.TryGetValue(id, out var token) ? token.Text : _model.Spelling(id);
 
     /// <summary>Whether a text is one special token.</summary>
-    internal bool IsSpecial(string text) => _matched.Any(t => t.Text == text);
+    internal bool IsSpecial(string text) => _special.Contains(text);
+
+    /// <summary>The token of an id that ends or begins a text or stands for nothing in it; null for pieces of text.</summary>
+    internal AddedToken? SpecialToken(int id) => _byId.TryGetValue(id, out var token) && token.Special ? token : null;
+
+    /// <summary>The pieces as a SentencePiece model has them: spelling, priority and kind of each id below
+    /// <see cref="PieceCount"/>. Added tokens take the place of the pieces whose ids they have.</summary>
+    /// <exception cref="UserErrorException">The tokenizer is none that SentencePiece's rule describes.</exception>
+    internal IReadOnlyList<SentencePiece> SentencePieces()
+    {
+        var pieces = _model switch
+        {
+            SentencePieceEncoder sentencePiece => [.. sentencePiece.Model.Pieces],
+            SpacedBpeEncoder spaced => FromMerges(spaced),
+            _ => throw new UserErrorException("a byte-level BPE (tokenizer.json) has no SentencePiece pieces"),
+        };
+        foreach (var token in Tokens.Where(t => t.Id < pieces.Length && t.Id != UnknownId))
+        {
+            pieces[token.Id] = pieces[token.Id] with
+            {
+                Text = token.Text,
+                Type = token.Special ? SentencePieceType.Control : SentencePieceType.UserDefined,
+            };
+        }
+
+        return pieces;
+    }
 
     /// <summary>
-    /// Cuts a stretch of text at special tokens. Its first run begins like a text of its own, with the dummy space; after a
-    /// special token a legacy tokenizer begins anew, another one does not.
+    /// Cuts a stretch of text at added tokens. Its first run begins like a text of its own, with the dummy space; after a
+    /// token a legacy tokenizer begins anew, another one does not.
     /// </summary>
     internal IEnumerable<TextSegment> Segments(string text, int start, int end)
     {
-        foreach (var (from, to, token) in _matcher.Split(text, start, end))
+        foreach (var match in _matcher.Split(text, start, end))
         {
-            yield return new TextSegment(from, to, token?.Id ?? -1, from == start || Legacy);
+            var prefix = match.Token is null && Space?.Scope switch
+            {
+                SpaceScope.EachRun => true,
+                SpaceScope.EachSection => match.BeginsSection,
+                _ => match.Start == start,
+            };
+            yield return new TextSegment(match.Start, match.End, match.Token?.Id ?? -1, prefix);
         }
     }
 
@@ -194,16 +230,50 @@ public sealed class LlavaTokenizer
         return text.Length == 0 ? [] : _model.EncodeRun(text, dummyPrefix);
     }
 
-    private static LlavaTokenizer FromSentencePiece(byte[] bytes, TokenizerConfig config, string name)
+    private static LlavaTokenizer FromSentencePiece(byte[] bytes, string path)
+    {
+        var model = Parse(bytes, path);
+        var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
+        var json = Path.Combine(folder, "tokenizer.json");
+        var beside = File.Exists(json) ? TokenizerJsonFile.ReadBeside(TokenizerFile.Read(json, MaxModelBytes), json, model.Pieces) : [];
+        var config = TokenizerConfig.Load(
+            folder, beside, text => model.Pieces.FindIndex(p => p.Text == text), model.Pieces.Count);
+        return FromSentencePiece(bytes, model, config, path);
+    }
+
+    private static LlavaTokenizer FromSentencePiece(byte[] bytes, SentencePieceModel model, TokenizerConfig config, string name)
+    {
+        var added = config.AddedTokens;
+        var encoder = new SentencePieceEncoder(model, name, added);
+        foreach (var token in added)
+        {
+            var piece = model.Pieces.FindIndex(p => p.Text == token.Text);
+            if (piece >= 0 && piece != token.Id)
+            {
+                throw new UserErrorException($"the token \"{token.Text}\" has the id {token.Id} in {token.File}, but is the piece {piece} of "
+                    + $"{name}; remove the one that is wrong");
+            }
+        }
+
+        var named = added.Select(t => t.Id).ToHashSet();
+        var special = new[] { model.UnknownId, model.BosId, model.EosId }
+            .Where(id => !named.Contains(id)).Distinct().Select(id => new AddedToken(model.Pieces[id].Text, id));
+        var ids = (Named("bos_token") ?? model.BosId, Named("eos_token") ?? model.EosId, model.UnknownId);
+        return new LlavaTokenizer(
+            encoder, bytes, ids, config.AddBos ?? true, SpaceRule.SentencePiece(model.AddDummyPrefix, config.Legacy ?? true),
+            [.. special.Concat(added).OrderBy(t => t.Id)], added)
+        {
+            AddBosSetting = config.AddBos,
+        };
+
+        int? Named(string role) => added.FirstOrDefault(t => t.Text == config.Role(role))?.Id;
+    }
+
+    private static SentencePieceModel Parse(byte[] bytes, string name)
     {
         try
         {
-            var model = SentencePieceModel.Parse(bytes);
-            var encoder = new SentencePieceEncoder(model, name);
-            var ids = (model.BosId, model.EosId, model.UnknownId);
-            AddedToken[] special = [.. new[] { model.UnknownId, model.BosId, model.EosId }
-                .Select(id => new AddedToken(model.Pieces[id].Text, id))];
-            return new LlavaTokenizer(encoder, bytes, ids, config, special);
+            return SentencePieceModel.Parse(bytes);
         }
         catch (Exception e) when (e is not UserErrorException and not OutOfMemoryException)
         {
@@ -212,14 +282,44 @@ public sealed class LlavaTokenizer
         }
     }
 
-    private static LlavaTokenizer FromJson(byte[] bytes, TokenizerConfig config, string name)
+    private static LlavaTokenizer FromJson(byte[] bytes, string path)
     {
-        var file = TokenizerJsonFile.Read(bytes, name);
+        var file = TokenizerJsonFile.Read(bytes, path);
+        var config = TokenizerConfig.Load(
+            Path.GetDirectoryName(Path.GetFullPath(path))!, file.AddedTokens, file.PieceOf, file.Vocabulary.PieceCount);
+        var added = config.AddedTokens;
+        foreach (var token in added)
+        {
+            if (file.Vocabulary.Spelling(token.Id) is { } piece && piece != token.Text)
+            {
+                throw new UserErrorException($"the id {token.Id} is the token \"{token.Text}\" in {token.File}, but the piece \"{piece}\" in "
+                    + $"{path}; remove the one that is wrong");
+            }
+        }
+
+        var bos = file.BosId >= 0 ? file.BosId : added.FirstOrDefault(t => t.Text == config.Role("bos_token"))?.Id ?? -1;
+        var spaced = file.Encoder as SpacedBpeEncoder;
         return new LlavaTokenizer(
-            file.Encoder,
-            bytes,
-            (file.BosId, file.FindEos(config, name), -1),
-            config with { Legacy = false, AddBos = file.BosId >= 0, AddedTokens = file.AddedTokens },
-            []);
+            file.Encoder, bytes, (bos, file.FindEos(config), spaced?.UnknownId ?? -1), config.AddBos ?? file.BosId >= 0, spaced?.Space,
+            added, added)
+        {
+            AddBosSetting = config.AddBos,
+        };
     }
+
+    private SentencePiece[] FromMerges(SpacedBpeEncoder spaced)
+    {
+        var vocabulary = spaced.Vocabulary;
+        var scores = vocabulary.Scores(id => KindOf(spaced, id) == SentencePieceType.Normal)
+            ?? throw new UserErrorException("this model's tokenizer.json merges pieces in an order that no SentencePiece model has");
+        return [.. Enumerable.Range(0, PieceCount).Select(id =>
+            new SentencePiece(vocabulary.Spelling(id) ?? $"[PAD{id}]", scores[id], KindOf(spaced, id)))];
+    }
+
+    private SentencePieceType KindOf(SpacedBpeEncoder spaced, int id) =>
+        id == UnknownId ? SentencePieceType.Unknown
+        : spaced.IsByte(id) ? SentencePieceType.Byte
+        : spaced.Spelling(id) is null ? SentencePieceType.Unused
+        : _byId.ContainsKey(id) ? SentencePieceType.Control
+        : SentencePieceType.Normal;
 }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Globalization;
 using System.Text;
 
@@ -12,9 +11,6 @@ internal sealed class SentencePieceEncoder : ITextModel, IBpeTable
 {
     private const int BpeModel = 2;
 
-    /// <summary>U+2581, the visible space of SentencePiece.</summary>
-    private const char SpaceMark = '\u2581';
-
     private readonly SentencePieceModel _model;
 
     private readonly Dictionary<string, int> _ids;
@@ -27,15 +23,17 @@ internal sealed class SentencePieceEncoder : ITextModel, IBpeTable
     /// <summary>Checks and indexes a model.</summary>
     /// <param name="model">The model.</param>
     /// <param name="name">What messages call it.</param>
+    /// <param name="added">Added tokens; a piece whose id is another token's is never made from text.</param>
     /// <exception cref="UserErrorException">It asks for what is not implemented.</exception>
-    public SentencePieceEncoder(SentencePieceModel model, string name)
+    public SentencePieceEncoder(SentencePieceModel model, string name, IReadOnlyList<AddedToken> added)
     {
         _model = model;
         _firstByteId = Check(model, name);
         _ids = new Dictionary<string, int>(model.Pieces.Count, StringComparer.Ordinal);
+        var renamed = added.Where(t => t.Id < PieceCount && model.Pieces[t.Id].Text != t.Text).Select(t => t.Id).ToHashSet();
         for (var id = 0; id < model.Pieces.Count; id++)
         {
-            if (model.Pieces[id].Type == SentencePieceType.Normal)
+            if (model.Pieces[id].Type == SentencePieceType.Normal && !renamed.Contains(id))
             {
                 _ids.Add(model.Pieces[id].Text, id);
             }
@@ -56,9 +54,9 @@ internal sealed class SentencePieceEncoder : ITextModel, IBpeTable
     /// <inheritdoc/>
     public int[] EncodeRun(string text, bool dummyPrefix)
     {
-        var marked = text.Replace(' ', SpaceMark);
+        var marked = text.Replace(' ', BpeWords.SpaceMark);
         var ids = new List<int>();
-        BpeMerger.Encode(this, dummyPrefix && _model.AddDummyPrefix ? SpaceMark + marked : marked, (id, piece) =>
+        BpeMerger.Encode(this, dummyPrefix && _model.AddDummyPrefix ? BpeWords.SpaceMark + marked : marked, (id, piece) =>
         {
             if (id >= 0)
             {
@@ -78,30 +76,30 @@ internal sealed class SentencePieceEncoder : ITextModel, IBpeTable
     }
 
     /// <inheritdoc/>
-    public string Decode(ReadOnlySpan<int> ids)
+    public string Decode(ReadOnlySpan<int> ids, Func<int, string?> addedText)
     {
-        var bytes = new ArrayBufferWriter<byte>();
-        var text = new StringBuilder();
+        var text = new PieceText(wholeRuns: false);
         foreach (var id in ids)
         {
             var piece = (uint)id < (uint)PieceCount ? _model.Pieces[id] : default;
-            switch (piece.Type)
+            if (addedText(id) is { } added)
             {
-                case SentencePieceType.Byte:
-                    bytes.Write([(byte)(id - _firstByteId)]);
-                    break;
-                case SentencePieceType.Normal:
-                    FlushBytes(bytes, text);
-                    text.Append(piece.Text);
-                    break;
-                default:
-                    break;
+                if (added.Length > 0)
+                {
+                    text.Add(added);
+                }
+            }
+            else if (piece.Type == SentencePieceType.Byte)
+            {
+                text.Add((byte)(id - _firstByteId));
+            }
+            else if (piece.Type == SentencePieceType.Normal)
+            {
+                text.Add(piece.Text);
             }
         }
 
-        FlushBytes(bytes, text);
-        text.Replace(SpaceMark, ' ');
-        return _model.AddDummyPrefix && text is [' ', ..] ? text.ToString(1, text.Length - 1) : text.ToString();
+        return text.Take(_model.AddDummyPrefix);
     }
 
     int IBpeTable.Single(ReadOnlySpan<char> text) => _lookup.TryGetValue(text, out var id) ? id : -1;
@@ -158,20 +156,5 @@ internal sealed class SentencePieceEncoder : ITextModel, IBpeTable
         void CheckSpecial(int id, string field, SentencePieceType type) => Require(
             (uint)id < (uint)pieces.Count && pieces[id].Type == type,
             $"has {field} {id}, which is no such piece of its {pieces.Count}");
-    }
-
-    /// <summary>
-    /// Appends pending bytes as text; a byte that starts no valid sequence becomes U+FFFD by itself, as in SentencePiece.
-    /// </summary>
-    private static void FlushBytes(ArrayBufferWriter<byte> bytes, StringBuilder text)
-    {
-        for (var rest = bytes.WrittenSpan; rest.Length > 0;)
-        {
-            var valid = Rune.DecodeFromUtf8(rest, out var rune, out var consumed) == OperationStatus.Done;
-            text.Append((valid ? rune : Rune.ReplacementChar).ToString());
-            rest = rest[(valid ? consumed : 1)..];
-        }
-
-        bytes.Clear();
     }
 }

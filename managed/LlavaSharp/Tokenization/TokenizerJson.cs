@@ -7,21 +7,22 @@ namespace LlavaSharp.Tokenization;
 /// Writes tokenizer.json, the form in which Hugging Face's tokenizers library keeps a model: transformers loads it
 /// without sentencepiece or protobuf installed. Ids are those of the SentencePiece model.
 /// </summary>
-public static class TokenizerJson
+internal static class TokenizerJson
 {
-    private const string SpaceMark = "\u2581";
-
     private static readonly JsonWriterOptions Layout = new()
     {
         Indented = true,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
+    private static readonly JsonSerializerOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     /// <summary>Converts a tokenizer.</summary>
-    /// <param name="tokenizer">The tokenizer. <see cref="LlavaTokenizer.Legacy"/> decides where the dummy space goes.</param>
-    /// <param name="addedTokens">Special tokens behind the pieces, such as <c>&lt;image&gt;</c>, with their ids.</param>
+    /// <param name="tokenizer">A SentencePiece tokenizer. Its <see cref="LlavaTokenizer.Space"/> decides where the dummy space
+    /// goes.</param>
+    /// <param name="tokens">All tokens that text is cut at, by id, fitted to that rule (<see cref="SpaceSteps.Fit"/>).</param>
     /// <returns>The file's bytes, UTF-8.</returns>
-    public static byte[] Convert(LlavaTokenizer tokenizer, IEnumerable<KeyValuePair<string, int>> addedTokens)
+    public static byte[] Convert(LlavaTokenizer tokenizer, IReadOnlyList<AddedToken> tokens)
     {
         using var stream = new MemoryStream();
         using (var json = new Utf8JsonWriter(stream, Layout))
@@ -30,8 +31,8 @@ public static class TokenizerJson
             json.WriteString("version", "1.0");
             json.WriteNull("truncation");
             json.WriteNull("padding");
-            WriteAddedTokens(json, tokenizer, addedTokens);
-            WriteText(json, tokenizer.Legacy);
+            WriteAddedTokens(json, tokens);
+            WriteText(json, tokenizer.Space!, tokens);
             WriteBos(json, tokenizer);
             WriteModel(json, tokenizer);
             json.WriteEndObject();
@@ -40,53 +41,40 @@ public static class TokenizerJson
         return stream.ToArray();
     }
 
-    private static void WriteAddedTokens(
-        Utf8JsonWriter json, LlavaTokenizer tokenizer, IEnumerable<KeyValuePair<string, int>> addedTokens)
+    private static void WriteAddedTokens(Utf8JsonWriter json, IReadOnlyList<AddedToken> tokens)
     {
         json.WriteStartArray("added_tokens");
-        var special = tokenizer.SpecialPieces.Select(p => KeyValuePair.Create(p.Text, p.Id)).Concat(addedTokens);
-        foreach (var (text, id) in special.OrderBy(t => t.Value))
+        foreach (var token in tokens)
         {
             json.WriteStartObject();
-            json.WriteNumber("id", id);
-            json.WriteString("content", text);
-            foreach (var flag in (string[])["single_word", "lstrip", "rstrip", "normalized"])
-            {
-                json.WriteBoolean(flag, false);
-            }
-
-            json.WriteBoolean("special", true);
+            json.WriteNumber("id", token.Id);
+            json.WriteString("content", token.Text);
+            json.WriteBoolean("single_word", token.SingleWord);
+            json.WriteBoolean("lstrip", token.StripLeft);
+            json.WriteBoolean("rstrip", token.StripRight);
+            json.WriteBoolean("normalized", token.Normalized);
+            json.WriteBoolean("special", token.Special);
             json.WriteEndObject();
         }
 
         json.WriteEndArray();
     }
 
-    /// <summary>
-    /// Spaces become marks. A legacy tokenizer puts a mark before every run between special tokens, another one only
-    /// before the text's start. The decoder undoes both.
-    /// </summary>
-    private static void WriteText(Utf8JsonWriter json, bool legacy)
+    /// <summary>Spaces become marks, and some are added. The decoder undoes both.</summary>
+    private static void WriteText(Utf8JsonWriter json, SpaceRule rule, IReadOnlyList<AddedToken> tokens)
     {
-        const string LegacyNormalizer =
-            $$"""
-            {"type": "Sequence", "normalizers": [
-              {"type": "Prepend", "prepend": "{{SpaceMark}}"},
-              {"type": "Replace", "pattern": {"String": " "}, "content": "{{SpaceMark}}"}]}
-            """;
-        const string FirstOnly =
-            $$"""{"type": "Metaspace", "replacement": "{{SpaceMark}}", "prepend_scheme": "first", "split": false}""";
+        var (normalizer, preTokenizer) = SpaceSteps.Write(rule, tokens, splitsWords: false);
         json.WritePropertyName("normalizer");
-        json.WriteRawValue(legacy ? LegacyNormalizer : "null");
+        json.WriteRawValue(normalizer?.ToJsonString(Plain) ?? "null");
         json.WritePropertyName("pre_tokenizer");
-        json.WriteRawValue(legacy ? "null" : FirstOnly);
+        json.WriteRawValue(preTokenizer?.ToJsonString(Plain) ?? "null");
         json.WritePropertyName("decoder");
+        const string Strip = """, {"type": "Strip", "content": " ", "start": 1, "stop": 0}""";
         json.WriteRawValue(
             $$"""
             {"type": "Sequence", "decoders": [
-              {"type": "Replace", "pattern": {"String": "{{SpaceMark}}"}, "content": " "},
-              {"type": "ByteFallback"}, {"type": "Fuse"},
-              {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}
+              {"type": "Replace", "pattern": {"String": "{{BpeWords.SpaceMark}}"}, "content": " "},
+              {"type": "ByteFallback"}, {"type": "Fuse"}{{(rule.Adds ? Strip : "")}}]}
             """);
     }
 
@@ -99,7 +87,7 @@ public static class TokenizerJson
             return;
         }
 
-        var bos = JsonSerializer.Serialize(tokenizer.Pieces[tokenizer.BosId].Text);
+        var bos = JsonSerializer.Serialize(tokenizer.Spelling(tokenizer.BosId), Plain);
         json.WriteRawValue(
             $$$"""
             {"type": "TemplateProcessing",
@@ -116,7 +104,7 @@ public static class TokenizerJson
     /// </summary>
     private static void WriteModel(Utf8JsonWriter json, LlavaTokenizer tokenizer)
     {
-        var pieces = tokenizer.Pieces;
+        var pieces = tokenizer.SentencePieces();
         json.WriteStartObject("model");
         json.WriteString("type", "BPE");
         json.WriteNull("dropout");

@@ -22,8 +22,13 @@ public sealed class DataSession : IDisposable
             : null;
         var model = parts is null ? null : ModelLoader.ReadConfig(parts);
         _startEnd = options.MmUseImStartEnd ?? model?.ImageStartEnd ?? false;
-        Tokenizer = options.ModelNameOrPath is { } name
-            ? LlavaTokenizer.Load(name).WithTokens(_startEnd ? [PromptText.ImageStart, PromptText.ImageEnd] : []) : null;
+        if (options.ModelNameOrPath is { } name)
+        {
+            var tokenizer = LlavaTokenizer.Load(name);
+            ModelLoader.CheckRows((model?.Text ?? TextConfig.Load(name)).VocabularySize, tokenizer);
+            Tokenizer = tokenizer.WithTokens(_startEnd ? [PromptText.ImageStart, PromptText.ImageEnd] : []);
+        }
+
         var (vision, processor) = (parts, options.VisionTower) switch
         {
             ({ } llava, _) => (model!.Vision!, ModelLoader.ReadProcessor(llava)),

@@ -107,11 +107,11 @@ public sealed class HuggingFaceLlavaWriterTests : IDisposable
         LlavaTokenizer tokenizer = LlavaTokenizer.Load(_folder["tok"]);
         LlavaConfig config = TinyModel.Config(vocabulary: pieces + 1);
         ExportVocabulary plan = ExportVocabulary.Plan(config, tokenizer);
-        Assert.Equal([(pieces, "<im_patch>"), (pieces + 1, "<image>"), (pieces + 2, "<pad>")], plan.Added);
+        Assert.Equal([(pieces, "<im_patch>"), (pieces + 1, "<image>"), (pieces + 2, "<pad>")], Behind(plan));
         config = config with { ImageTokenIndex = pieces + 3, Text = config.Text with { VocabularySize = pieces + 9 } };
         plan = ExportVocabulary.Plan(config, tokenizer);
         Assert.Equal([(pieces, "<im_patch>"), (pieces + 1, $"<unused_{pieces + 1}>"), (pieces + 2, $"<unused_{pieces + 2}>"), (pieces + 3, "<image>"), (pieces + 4, "<pad>")],
-            plan.Added);
+            Behind(plan));
         Assert.Equal(pieces + 9, plan.Rows);
     }
 
@@ -197,6 +197,9 @@ public sealed class HuggingFaceLlavaWriterTests : IDisposable
         Assert.Equal(ParameterTable.Vision(config.Vision!).Select(p => p.Key).Order(), clip.Names.Order());
         Assert.Equal(Tokenizer.PieceCount, LlavaTokenizer.Load(_folder["lm"]).PieceCount);
     }
+
+    private static IEnumerable<(int Id, string Text)> Behind(ExportVocabulary plan) =>
+        plan.Tokens.Where(t => t.Id >= Tokenizer.PieceCount).Select(t => (t.Id, t.Text));
 
     private LlavaConfig Write(LlavaConfig config) => HuggingFaceLlavaWriter.Write(_folder["out"], Export(config, new TinyModel(config)));
 
