@@ -49,6 +49,9 @@ public sealed class CheckpointReader : IDisposable
     /// <summary>The file that holds a tensor; the folder when none does.</summary>
     public string Location(string name) => _owners.TryGetValue(name, out ITensorFile? file) ? file.Path : Folder;
 
+    /// <summary>The element type of a tensor that is there.</summary>
+    internal TensorType TypeOf(string name) => _owners[name].TypeOf(name);
+
     /// <summary>Finds a tensor.</summary>
     /// <param name="name">Its name in the checkpoint.</param>
     /// <param name="type">Encoding of its elements.</param>

@@ -5,6 +5,7 @@ public sealed class CheckpointSource : IParameterSource, IDisposable
 {
     private readonly CheckpointReader _reader;
     private readonly Dictionary<string, string> _stored = [];
+    private readonly List<string> _unknown = [];
 
     /// <summary>Looks through the reader's names; the source then owns the reader.</summary>
     /// <exception cref="UserErrorException">Two stored names mean the same parameter.</exception>
@@ -13,7 +14,11 @@ public sealed class CheckpointSource : IParameterSource, IDisposable
         _reader = reader;
         foreach (string name in reader.Names)
         {
-            if (ParameterNames.TryToCanonical(name, out string? canonical) && !_stored.TryAdd(canonical, name))
+            if (!ParameterNames.TryToCanonical(name, out string? canonical))
+            {
+                _unknown.Add(name);
+            }
+            else if (!_stored.TryAdd(canonical, name))
             {
                 string other = _stored[canonical];
                 reader.Dispose();
@@ -25,6 +30,10 @@ public sealed class CheckpointSource : IParameterSource, IDisposable
 
     /// <summary>The canonical names found.</summary>
     public IReadOnlyCollection<string> Names => _stored.Keys;
+
+    /// <summary>Refuses what the files hold beside parameters, where it would change what the model computes.</summary>
+    /// <exception cref="UserErrorException">There is such a tensor; see <see cref="UnusedTensors"/>.</exception>
+    public void RefuseUnknown() => UnusedTensors.Refuse(_unknown, _reader.TypeOf, _reader.Location);
 
     /// <inheritdoc/>
     public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)

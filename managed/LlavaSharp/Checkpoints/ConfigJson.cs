@@ -36,21 +36,36 @@ internal sealed class ConfigJson
         byte[] bytes;
         try
         {
-            var info = new FileInfo(path);
-            if (info.Exists && info.Length > ByteCountMax)
+            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
+            if (file.Length > ByteCountMax)
             {
-                throw new UserErrorException($"'{path}' has {info.Length} bytes; at most {ByteCountMax} are read");
+                throw new UserErrorException($"'{path}' has {file.Length} bytes; at most {ByteCountMax} are read");
             }
 
-            bytes = File.ReadAllBytes(path);
+            bytes = new byte[file.Length];
+            file.ReadExactly(bytes);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new UserErrorException($"'{path}' does not exist", e);
+            throw new UserErrorException(MappedFile.Missing(path), e);
+        }
+        catch (Exception e) when (e is UnauthorizedAccessException && Directory.Exists(path))
+        {
+            throw new UserErrorException($"cannot read '{path}': it is a folder", e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new UserErrorException($"cannot read '{path}': {SafetensorsHeader.OneLine(e.Message)}", e);
+        }
+
+        if (bytes.Length == 0)
+        {
+            throw new UserErrorException($"'{path}' is empty; copy or download it again");
+        }
+
+        if (FileKinds.Recognise(bytes.AsSpan(0, Math.Min(bytes.Length, FileKinds.HeadBytes))) is { } kind)
+        {
+            throw new UserErrorException($"'{path}' {kind}");
         }
 
         try

@@ -9,5 +9,8 @@ internal interface ITensorFile : IDisposable
 
     bool Contains(string name);
 
+    /// <summary>The element type of a tensor that is there; asking does not fail for a type that is not read.</summary>
+    TensorType TypeOf(string name);
+
     bool TryGet(string name, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes);
 }

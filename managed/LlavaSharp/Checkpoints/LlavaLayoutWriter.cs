@@ -27,9 +27,9 @@ public static class LlavaLayoutWriter
         ModelLoader.CheckVocabulary(export.Config, export.Tokenizer);
         LlavaConfig config = WithoutExportRows(export);
 
-        // A name is kept if it leads to the tower from anywhere; else the tower's folder goes into the checkpoint's.
-        string? name = LlavaTower.PublishedName(export.Config.Vision) ?? (Path.IsPathRooted(export.Fields.VisionTower)
-            && File.Exists(Path.Combine(export.Fields.VisionTower, "config.json")) ? export.Fields.VisionTower : null);
+        // A published name leads to the tower from anywhere. Else the tower's folder goes into the checkpoint's: a path may lead
+        // nowhere tomorrow, or to a whole LLaVA folder, which is no tower.
+        string? name = LlavaTower.PublishedName(export.Config.Vision);
         LlavaFields fields = export.Fields.With("mm_vision_tower", name ?? LlavaLayoutConfig.TowerFolder);
         AtomicFolder.Write(folder, temporary =>
         {

@@ -31,21 +31,29 @@ internal sealed unsafe class MappedFile : IDisposable
         MemoryMappedViewAccessor? view = null;
         try
         {
-            long length = new FileInfo(path).Length;
+            // Of the file that is opened, not of a link to it: huggingface_hub's cache is made of links.
+            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
+            long length = file.Length;
             if (length == 0)
             {
                 throw new UserErrorException($"'{path}' is empty; copy or download it again");
             }
 
-            map = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
+            map = MemoryMappedFile.CreateFromFile(file, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
             view = map.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read);
             var opened = new MappedFile(path, map, view, length);
             (map, view) = (null, null);
+            if (FileKinds.Recognise(opened.Span(0, (int)Math.Min(length, FileKinds.HeadBytes))) is { } kind)
+            {
+                opened.Dispose();
+                throw new UserErrorException($"'{path}' {kind}");
+            }
+
             return opened;
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException && !Directory.Exists(path))
         {
-            throw new UserErrorException($"'{path}' does not exist", e);
+            throw new UserErrorException(Missing(path), e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -58,6 +66,11 @@ internal sealed unsafe class MappedFile : IDisposable
             map?.Dispose();
         }
     }
+
+    /// <summary>Says that a file is not there; of a link that leads nowhere, where it leads.</summary>
+    internal static string Missing(string path) => new FileInfo(path).LinkTarget is { } target
+        ? $"'{path}' is a link to '{target}', which does not exist; download the file again, or repair the link"
+        : $"'{path}' does not exist";
 
     /// <summary>Bytes of the file; the caller has compared the range with <see cref="Length"/>.</summary>
     internal ReadOnlySpan<byte> Span(long begin, int count)

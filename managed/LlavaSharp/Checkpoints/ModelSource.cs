@@ -208,6 +208,7 @@ public sealed class ModelSource : IParameterSource, IDisposable
         HashSet<string> known = [.. ParameterTable.Shapes(Config).Select(p => p.Key)];
         foreach (CheckpointSource source in _opened)
         {
+            source.RefuseUnknown();
             string? extra = source.Names.Where(name => _owners.GetValueOrDefault(KindOf(name)) == source && !known.Contains(name))
                 .Order(StringComparer.Ordinal).FirstOrDefault();
             if (extra is not null)

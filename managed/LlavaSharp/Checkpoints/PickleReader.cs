@@ -10,6 +10,14 @@ namespace LlavaSharp.Checkpoints;
 internal sealed class PickleReader
 {
     private static readonly object Mark = new();
+
+    // torch.float32 and the like stand in some tensors' arguments.
+    private static readonly HashSet<string> TypeNames =
+    [
+        "float32", "float64", "float16", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "bool", "complex64", "complex128",
+        "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "qint8", "quint8", "strided",
+    ];
+
     private readonly string _path;
     private readonly byte[] _bytes;
     private readonly List<object?> _stack = [];
@@ -204,8 +212,10 @@ internal sealed class PickleReader
         bool known = (module, name) switch
         {
             ("collections", "OrderedDict") => true,
-            ("torch._utils", "_rebuild_tensor_v2" or "_rebuild_parameter") => true,
-            ("torch", _) => StorageType(name) is not null,
+            // What torch.load(weights_only=True) takes, too. Only tensors are built; the rest is skipped where nobody asks for it.
+            ("torch._utils", _) => name.StartsWith("_rebuild_", StringComparison.Ordinal),
+            ("torch", _) => IsStorage(name) || name is "Size" or "device" or "Tensor" || TypeNames.Contains(name),
+            ("torch.nn.parameter", "Parameter") => true,
             _ => false,
         };
         return known
@@ -217,8 +227,8 @@ internal sealed class PickleReader
     private Storage Persistent(object?[] id)
     {
         var type = (Name)id[1]!;
-        return id.Length == 5 && (string)id[0]! == "storage" && StorageType(type.Text) is TensorType element && type.Module == "torch"
-            ? new Storage((string)id[2]!, element)
+        return id.Length == 5 && (string)id[0]! == "storage" && IsStorage(type.Text) && type.Module == "torch"
+            ? new Storage((string)id[2]!, StorageType(type.Text) ?? TensorType.Other, type.Text)
             : throw Damaged("is malformed");
     }
 
@@ -232,10 +242,14 @@ internal sealed class PickleReader
                 return new Tensor((Storage)arguments[0]!, (long)arguments[1]!, Longs(arguments[2]), Longs(arguments[3]));
             case "_rebuild_parameter" when arguments.Length >= 1:
                 return (Tensor)arguments[0]!;
-            default:
+            case "OrderedDict" or "_rebuild_tensor_v2" or "_rebuild_parameter":
                 throw Damaged($"calls {function.Text} with {arguments.Length} arguments");
+            default:
+                return new Opaque($"{function.Module}.{function.Text}");
         }
     }
+
+    private static bool IsStorage(string name) => name.EndsWith("Storage", StringComparison.Ordinal) && name.All(char.IsAsciiLetterOrDigit);
 
     private void SetItems(object?[] items)
     {
@@ -327,8 +341,11 @@ internal sealed class PickleReader
     /// <summary>An allowed name: a function or a storage class.</summary>
     internal sealed record Name(string Module, string Text);
 
-    /// <summary>A record of the archive, <c>data/{Key}</c>, and the type of its elements.</summary>
-    internal sealed record Storage(string Key, TensorType Type);
+    /// <summary>A record of the archive, <c>data/{Key}</c>, the type of its elements, and torch's name of that.</summary>
+    internal sealed record Storage(string Key, TensorType Type, string TypeName);
+
+    /// <summary>What torch would make by calling something; nothing is called.</summary>
+    internal sealed record Opaque(string Made);
 
     /// <summary>A view of a storage; offset and strides count elements.</summary>
     internal sealed record Tensor(Storage Storage, long Offset, long[] Shape, long[] Strides);

@@ -57,6 +57,9 @@ public sealed class SafetensorsFile : ITensorFile
     /// <summary>Whether the file has that tensor.</summary>
     public bool Contains(string name) => _header.Entries.ContainsKey(name);
 
+    /// <inheritdoc/>
+    TensorType ITensorFile.TypeOf(string name) => _header.Entries[name].Type;
+
     /// <summary>Finds a tensor.</summary>
     public bool TryGet(string name, [NotNullWhen(true)] out TensorEntry? entry) =>
         _header.Entries.TryGetValue(name, out entry);
@@ -91,6 +94,7 @@ public sealed class SafetensorsFile : ITensorFile
     bool ITensorFile.TryGet(string name, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
     {
         bool found = TryGet(name, out TensorEntry? entry);
+        entry = found ? Require(name) : null;
         type = entry?.Type ?? default;
         shape = entry?.Shape ?? [];
         bytes = found ? Bytes(name) : default;
@@ -101,6 +105,9 @@ public sealed class SafetensorsFile : ITensorFile
     public void Dispose() => _file.Dispose();
 
     private TensorEntry Require(string name) => TryGet(name, out TensorEntry? entry)
-        ? entry
+        ? entry.Type != TensorType.Other
+            ? entry
+            : throw new UserErrorException($"'{Path}': tensor {SafetensorsHeader.Quote(name)} has dtype "
+                + $"{SafetensorsHeader.Quote(entry.TypeName)}, which is not read; save the weights in F32, F16 or BF16")
         : throw new UserErrorException($"'{Path}' has no tensor {SafetensorsHeader.Quote(name)}");
 }

@@ -36,6 +36,12 @@ internal sealed class SafetensorsHeader
         }
 
         ulong length = System.Buffers.Binary.BinaryPrimitives.ReadUInt64LittleEndian(prefix);
+        if (prefix.StartsWith("PK\x03\x04"u8))
+        {
+            throw new UserErrorException($"'{path}' is a zip file, not a safetensors file; a file of torch.save is called .bin here, and "
+                + "an archive has to be unpacked");
+        }
+
         if (length > ByteCountMax)
         {
             throw new UserErrorException($"'{path}' is not a safetensors file, or it is damaged: its header would "
@@ -124,6 +130,11 @@ internal sealed class SafetensorsHeader
 
     private void ReadMetadata(ref Utf8JsonReader reader)
     {
+        if (reader.TokenType == JsonTokenType.Null)
+        {
+            return;
+        }
+
         if (reader.TokenType != JsonTokenType.StartObject || _metadata.Count > 0)
         {
             throw new UserErrorException($"'{_path}': '__metadata__' must be one object of strings");
@@ -173,7 +184,8 @@ internal sealed class SafetensorsHeader
                     offsets = ReadNumbers(name, field, ref reader);
                     break;
                 default:
-                    throw Broken(name, $"has an unknown field {Quote(field)}");
+                    reader.Skip(); // As the reference implementation does.
+                    break;
             }
 
             if (again)
@@ -192,14 +204,15 @@ internal sealed class SafetensorsHeader
 
     private TensorEntry Check(string name, string typeName, long[] shape, long[] offsets)
     {
-        if (!TensorTypes.TryParseSafetensors(typeName, out TensorType type))
-        {
-            throw Broken(name, $"has dtype {Quote(typeName)}, which is not supported");
-        }
-
         if (offsets.Length != 2 || offsets[0] > offsets[1])
         {
             throw Broken(name, $"has data_offsets {TensorTypes.Format(offsets)}; two rising numbers are needed");
+        }
+
+        // What nobody asks for may be of any type; its size is then taken as stated, within the file.
+        if (!TensorTypes.TryParseSafetensors(typeName, out TensorType type))
+        {
+            return new TensorEntry(name, TensorType.Other, shape, offsets[0], offsets[1]) { TypeName = typeName };
         }
 
         if (!TensorTypes.TryCount(shape, out long count) || count > long.MaxValue / 8

@@ -8,6 +8,9 @@ namespace LlavaSharp.Checkpoints;
 /// <param name="End">One past its last byte, counted from the end of the header.</param>
 public sealed record TensorEntry(string Name, TensorType Type, long[] Shape, long Begin, long End)
 {
+    /// <summary>The type's name in the file, such as <c>F8_E4M3</c>; says what <see cref="TensorType.Other"/> is.</summary>
+    public string TypeName { get; init; } = Type.SafetensorsName();
+
     /// <summary>Bytes it takes.</summary>
     public long ByteCount => End - Begin;
 }

@@ -41,4 +41,7 @@ public enum TensorType
 
     /// <summary>0 or 1 in one byte.</summary>
     Bool,
+
+    /// <summary>A type that is not read, such as an 8-bit float: a file may hold such a tensor, and asking for it fails.</summary>
+    Other,
 }

@@ -42,7 +42,8 @@ public static class TensorTypes
 
         // Enum.TryParse alone would take numbers, other cases and "Bool".
         return name is { Length: > 0 } && char.IsAsciiLetterUpper(name[0])
-            && Enum.TryParse(name, ignoreCase: false, out type) && type.ToString() == name && type != TensorType.Bool;
+            && Enum.TryParse(name, ignoreCase: false, out type) && type.ToString() == name
+            && type is not (TensorType.Bool or TensorType.Other);
     }
 
     /// <summary>Elements of a shape; false when the product does not fit in 64 bits or an axis is negative.</summary>

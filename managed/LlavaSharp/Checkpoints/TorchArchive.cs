@@ -8,6 +8,9 @@ public sealed class TorchArchive : ITensorFile
     private readonly MappedFile _file;
     private readonly Dictionary<string, (long Begin, long Count)> _entries;
     private readonly Dictionary<string, PickleReader.Tensor> _tensors = [];
+
+    // What the dictionary holds beside tensors that can be read: why each cannot.
+    private readonly Dictionary<string, string> _unread = [];
     private readonly string _prefix;
 
     private TorchArchive(MappedFile file)
@@ -26,7 +29,7 @@ public sealed class TorchArchive : ITensorFile
         }
 
         Collect(PickleReader.Read(file.Path, file.Span(begin, (int)count).ToArray()));
-        Names = [.. _tensors.Keys];
+        Names = [.. _tensors.Keys, .. _unread.Keys];
     }
 
     /// <summary>The file's path, as it was given.</summary>
@@ -74,7 +77,11 @@ public sealed class TorchArchive : ITensorFile
     public static void Write(string path, IReadOnlyList<TensorSource> tensors) => TorchArchiveWriter.Write(path, tensors);
 
     /// <summary>Whether the dictionary has that key.</summary>
-    public bool Contains(string name) => _tensors.ContainsKey(name);
+    public bool Contains(string name) => _tensors.ContainsKey(name) || _unread.ContainsKey(name);
+
+    /// <inheritdoc/>
+    TensorType ITensorFile.TypeOf(string name) => _tensors.TryGetValue(name, out PickleReader.Tensor? tensor)
+        ? tensor.Storage.Type : TensorType.Other;
 
     /// <summary>Finds a tensor.</summary>
     /// <param name="name">Its key in the dictionary.</param>
@@ -89,6 +96,11 @@ public sealed class TorchArchive : ITensorFile
         bytes = default;
         if (!_tensors.TryGetValue(name, out PickleReader.Tensor? tensor))
         {
+            if (_unread.TryGetValue(name, out string? reason))
+            {
+                throw Broken(name, reason);
+            }
+
             return false;
         }
 
@@ -130,23 +142,54 @@ public sealed class TorchArchive : ITensorFile
 
         foreach ((object? key, object? value) in dictionary.Items)
         {
-            if (key is not string name || value is not PickleReader.Tensor tensor)
+            if (key is not string name)
             {
-                throw new UserErrorException($"'{Path}' does not hold a dictionary of tensors: the value of "
-                    + $"{SafetensorsHeader.Quote(key as string ?? "a key that is not text")} is not a tensor");
+                throw new UserErrorException($"'{Path}' does not hold a dictionary of tensors: one of its keys is not text");
             }
 
-            Check(name, tensor);
-            _tensors[name] = tensor;
+            _tensors.Remove(name);
+            _unread.Remove(name);
+            if (value is not PickleReader.Tensor tensor)
+            {
+                // A number or a text beside the tensors is nobody's parameter.
+                if (value is PickleReader.Dictionary or PickleReader.Opaque)
+                {
+                    _unread[name] = value is PickleReader.Dictionary
+                        ? "is a dictionary of its own; save that one, as in torch.save(checkpoint[key], path)"
+                        : $"is made by {((PickleReader.Opaque)value).Made}, which is not read; save plain tensors";
+                }
+            }
+            else if (Fault(tensor) is { } fault)
+            {
+                _unread[name] = fault;
+            }
+            else
+            {
+                _tensors[name] = tensor;
+            }
+        }
+
+        if (_tensors.Count == 0 && dictionary.Items is [{ Key: var first }, ..])
+        {
+            throw _unread.FirstOrDefault() is { Key: { } only, Value: { } why }
+                ? Broken(only, why)
+                : new UserErrorException($"'{Path}' does not hold a dictionary of tensors: the value of "
+                    + $"{SafetensorsHeader.Quote((string)first!)} is not a tensor");
         }
     }
 
-    /// <summary>Every element must lie inside the storage's record, and there may be no more of them than it has.</summary>
-    private void Check(string name, PickleReader.Tensor tensor)
+    /// <summary>Why a tensor cannot be read; null when every element lies inside the storage's record, which has as many.</summary>
+    private string? Fault(PickleReader.Tensor tensor)
     {
+        if (tensor.Storage.Type == TensorType.Other)
+        {
+            return $"is a {tensor.Storage.TypeName[..^"Storage".Length]} tensor, which is not read; save the weights in float32, "
+                + "float16 or bfloat16";
+        }
+
         if (!_entries.TryGetValue($"{_prefix}data/{tensor.Storage.Key}", out (long Begin, long Count) record))
         {
-            throw Broken(name, $"lies in the record {SafetensorsHeader.Quote($"data/{tensor.Storage.Key}")}, which is missing");
+            return $"lies in the record {SafetensorsHeader.Quote($"data/{tensor.Storage.Key}")}, which is missing";
         }
 
         long held = record.Count / tensor.Storage.Type.ByteSize();
@@ -159,11 +202,8 @@ public sealed class TorchArchive : ITensorFile
         bool fits = TensorTypes.TryCount(tensor.Shape, out long count) && count <= held && tensor.Offset >= 0
             && tensor.Strides.Length == tensor.Shape.Length && tensor.Strides.All(s => s >= 0) && tensor.Shape.Length <= 32
             && (count == 0 ? tensor.Offset <= held : last < held);
-        if (!fits)
-        {
-            throw Broken(name, $"of shape {TensorTypes.Format(tensor.Shape)}, strides {TensorTypes.Format(tensor.Strides)} and offset "
-                + $"{tensor.Offset} does not fit its record of {held} elements");
-        }
+        return fits ? null : $"of shape {TensorTypes.Format(tensor.Shape)}, strides {TensorTypes.Format(tensor.Strides)} and offset "
+            + $"{tensor.Offset} does not fit its record of {held} elements";
     }
 
     private static bool IsContiguous(PickleReader.Tensor tensor)

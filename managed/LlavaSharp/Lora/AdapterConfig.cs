@@ -18,28 +18,7 @@ public sealed record AdapterConfig(AdapterOptions Options, string? BaseModel, IR
     public static AdapterConfig Load(string folder)
     {
         ConfigJson json = ConfigJson.Load(Path.Combine(folder, FileName));
-        if (json.String("peft_type") is not "LORA")
-        {
-            throw json.Unsupported("peft_type", "only 'LORA' is");
-        }
-
-        // Each of these changes what a stored matrix means; the rank itself is in the matrices' shapes.
-        foreach (string field in (string[])["fan_in_fan_out", "lora_bias", "use_qalora", "alora_invocation_tokens", "corda_config"])
-        {
-            if (json.Has(field) && !(json.Node(field) is JsonValue value && value.TryGetValue(out bool set) && !set))
-            {
-                throw json.Unsupported(field, "leave it out");
-            }
-        }
-
-        foreach (string field in (string[])["alpha_pattern", "rank_pattern"])
-        {
-            if (json.Object(field) is { } pattern && pattern.Fields.Any())
-            {
-                throw json.Unsupported(field, "one rank and one alpha for all modules are");
-            }
-        }
-
+        AdapterFields.Check(json);
         var options = new AdapterOptions
         {
             Rank = json.Int("r", 1) ?? 8,

@@ -31,8 +31,11 @@ internal static class AdapterNames
             }
         }
 
-        // modules_to_save keeps copies of whole modules under a name of its own.
-        return ParameterNames.TryToCanonical(bare.Replace(".modules_to_save.default.", ".", StringComparison.Ordinal), out name);
+        // modules_to_save keeps copies of whole modules under a name of its own; an adapted module's own bias (bias "all") lies under
+        // base_layer.
+        return ParameterNames.TryToCanonical(
+            bare.Replace(".modules_to_save.default.", ".", StringComparison.Ordinal).Replace(".base_layer.", ".", StringComparison.Ordinal),
+            out name);
     }
 
     /// <summary>The key of an adapter's parameter, or of a whole one, in the original LLaVA model under PEFT.</summary>

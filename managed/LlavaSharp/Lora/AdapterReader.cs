@@ -88,6 +88,13 @@ public sealed class AdapterReader : IParameterSource, IDisposable
             Add(trainables);
         }
 
+        if (!Config.Options.Dora
+            && _stored.Keys.FirstOrDefault(n => n.EndsWith(LoraTargets.MagnitudeSuffix, StringComparison.Ordinal)) is { } length)
+        {
+            throw new UserErrorException($"{Describe(length)} is DoRA's, but use_dora is false in {AdapterConfig.FileName}: one of the two "
+                + "files is another adapter's");
+        }
+
         foreach (string module in Modules)
         {
             foreach (string suffix in (string[])[LoraTargets.UpSuffix, LoraTargets.MagnitudeSuffix])
@@ -97,6 +104,14 @@ public sealed class AdapterReader : IParameterSource, IDisposable
                     throw new UserErrorException($"{Describe(module + LoraTargets.DownSuffix)} has no {module + suffix} beside it");
                 }
             }
+        }
+
+        // A product needs both of its matrices.
+        if (_stored.Keys.FirstOrDefault(n => n.EndsWith(LoraTargets.UpSuffix, StringComparison.Ordinal)
+            && !_stored.ContainsKey(n[..^LoraTargets.UpSuffix.Length] + LoraTargets.DownSuffix)) is { } alone)
+        {
+            string module = alone[..^LoraTargets.UpSuffix.Length];
+            throw new UserErrorException($"{Describe(alone)} has no {module}{LoraTargets.DownSuffix} beside it");
         }
 
         if (Modules.Count == 0)
@@ -111,6 +126,11 @@ public sealed class AdapterReader : IParameterSource, IDisposable
         _files.Add(file);
         foreach (string key in file.Names)
         {
+            if (UnusedTensors.Ignored(key))
+            {
+                continue;
+            }
+
             if (!AdapterNames.TryToCanonical(key, out string? name))
             {
                 throw new UserErrorException($"'{path}': tensor {SafetensorsHeader.Quote(key)} is of no parameter that a LLaVA model has");

@@ -144,7 +144,7 @@ public sealed class ConfigTests : IDisposable
 
     [Theory]
     [InlineData("{\"model_type\":\"llava\"", "is not valid JSON: ")]
-    [InlineData("", "is not valid JSON: ")]
+    [InlineData("", "is empty; copy or download it again")]
     [InlineData("[1]", "is not a JSON object")]
     [InlineData("{\"a\":1,\"a\":2}", "is not valid JSON: ")]
     [InlineData("{\"model_type\":\"\\ud800\"}", "model_type = \"\\ud800\" should be a string")]

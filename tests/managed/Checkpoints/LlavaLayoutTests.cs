@@ -44,6 +44,20 @@ public sealed class LlavaLayoutTests : IDisposable
         Assert.Equal(expected, TinyFolders.Logits(_engine, new ModelParts { LanguageFolder = _folder["llava"] }));
     }
 
+    /// <summary>An adapter's config names the base's folder as its tower, by a path: the merged folder has a tower of its own.</summary>
+    [Fact]
+    public void A_tower_named_by_a_path_goes_into_the_folder()
+    {
+        LlavaConfig config = TinyFolders.Config();
+        HuggingFaceLlavaWriter.Write(_folder["base"], TinyFolders.Export(config));
+        ModelExport export = TinyFolders.Export(config);
+        LlavaLayoutWriter.Write(_folder["merged"], export with { Fields = export.Fields.With("mm_vision_tower", _folder["base"]) }, withTower: false);
+        Assert.True(File.Exists(_folder["merged/vision_tower/config.json"]));
+        Directory.Delete(_folder["base"], recursive: true);
+        using ModelSource source = ModelSource.Open(new ModelParts { LanguageFolder = _folder["merged"] });
+        source.CheckShapes();
+    }
+
     [Fact]
     public void The_config_says_everything_that_inference_reads()
     {

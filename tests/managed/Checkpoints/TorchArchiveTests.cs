@@ -94,8 +94,8 @@ public sealed class TorchArchiveTests : IDisposable
             ($"\u0080\u0002cbuiltins\nexec\n({Text("1")}tR.", "builtins.exec"),
             ("\u0080\u0004\u008c\u0005posix\u008c\u0006system\u0093.", "posix.system"),
             ("\u0080\u0002ctorch\nload\n.", "torch.load"),
-            ("\u0080\u0002ctorch\nTypedStorage\n.", "torch.TypedStorage"),
-            ("\u0080\u0002ctorch._utils\n_rebuild_device_tensor\n.", "torch._utils._rebuild_device_tensor"),
+            ("\u0080\u0002ctorch\nhub.loadStorage\n.", "torch.hub.loadStorage"),
+            ("\u0080\u0002ctorch.nn.modules.linear\nLinear\n.", "torch.nn.modules.linear.Linear"),
         })
         {
             string path = Zip(pickle);
@@ -140,7 +140,8 @@ public sealed class TorchArchiveTests : IDisposable
     [Theory]
     [InlineData("\u0080\u0002N.", "' does not hold a dictionary of tensors")]
     [InlineData("\u0080\u0002}X\u0001\u0000\u0000\u0000aK\u0001s.", "' does not hold a dictionary of tensors: the value of 'a' is not a tensor")]
-    [InlineData("\u0080\u0002}K\u0001K\u0001s.", "' does not hold a dictionary of tensors: the value of 'a key that is not text' is not a tensor")]
+    [InlineData("\u0080\u0002}K\u0001K\u0001s.", "' does not hold a dictionary of tensors: one of its keys is not text")]
+    [InlineData("\u0080\u0002}X\u0001\u0000\u0000\u0000a}s.", "': tensor 'a' is a dictionary of its own; save that one, as in torch.save(checkpoint[key], path)")]
     public void Anything_but_tensors_is_refused(string pickle, string message) =>
         Assert.EndsWith(message, Assert.Throws<UserErrorException>(() => TorchArchive.Open(Zip(pickle))).Message);
 
@@ -160,6 +161,28 @@ public sealed class TorchArchiveTests : IDisposable
     {
         string path = Zip($"\u0080\u0002}}{Text("w")}{Global}({Storage(key, 6)}{offset}{shape}{strides}{Hooks}tRs.");
         Assert.Equal($"'{path}': tensor 'w' {message}", Assert.Throws<UserErrorException>(() => TorchArchive.Open(path)).Message);
+    }
+
+    // A number, a text, a tensor of another type and a view outside its storage stand beside the one that is asked for.
+    [Fact]
+    public void What_nobody_asks_for_does_not_matter()
+    {
+        string complex = $"({Text("storage")}ctorch\nComplexFloatStorage\n{Text("0")}{Text("cpu")}K\u0003tQ";
+        string path = Zip("\u0080\u0002}"
+            + $"{Text("step")}K\u0007s{Text("name")}{Text("x")}s"
+            + $"{Text("c")}{Global}({complex}K\u0000K\u0003\u0085K\u0001\u0085{Hooks}tRs"
+            + $"{Text("v")}{Global}({Storage("0", 6)}K\u0000K\u0002\u0085J\u00ff\u00ff\u00ff\u00ff\u0085{Hooks}tRs"
+            + $"{Text("q")}ctorch._utils\n_rebuild_qtensor\n)Rs"
+            + $"{Text("w")}{Global}({Storage("0", 6)}K\u0000K\u0006\u0085K\u0001\u0085{Hooks}tRs.");
+        using var archive = TorchArchive.Open(path);
+        Assert.True(archive.TryGet("w", out _, out long[] shape, out _));
+        Assert.Equal([6], shape);
+        Assert.Equal(["c", "q", "v", "w"], archive.Names.Order());
+        Assert.Equal($"'{path}': tensor 'c' is a ComplexFloat tensor, which is not read; save the weights in float32, float16 or bfloat16", Ask("c"));
+        Assert.Equal($"'{path}': tensor 'v' of shape [2], strides [-1] and offset 0 does not fit its record of 6 elements", Ask("v"));
+        Assert.Equal($"'{path}': tensor 'q' is made by torch._utils._rebuild_qtensor, which is not read; save plain tensors", Ask("q"));
+
+        string Ask(string name) => Assert.Throws<UserErrorException>(() => archive.TryGet(name, out _, out _, out _)).Message;
     }
 
     [Fact]

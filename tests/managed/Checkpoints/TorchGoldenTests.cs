@@ -39,8 +39,10 @@ public sealed class TorchGoldenTests
         Assert.Equal(7, single.Names.Count);
     }
 
+    [Fact]
+    public void Reads_the_tensors_beside_what_are_none() => Assert.NotEmpty(TorchArchive.Read(Golden("mixed.bin")));
+
     [Theory]
-    [InlineData("mixed.bin", "' does not hold a dictionary of tensors: the value of 'a' is not a tensor")]
     [InlineData("module.bin", "only tensors are read from such a file, and nothing in it is ever run")]
     [InlineData("old.bin", "' is not a file that torch.save writes since PyTorch 1.6 (a zip); save it again with a newer PyTorch, or as safetensors")]
     public void Refuses_the_rest(string file, string message) =>

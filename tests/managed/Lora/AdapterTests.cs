@@ -235,8 +235,6 @@ public sealed class AdapterTests : IDisposable
         AdapterWriter.Write(_folder["a"], new TinyAdapter(Config, Options).Export());
         string path = _folder["a/adapter_config.json"], original = File.ReadAllText(path);
         Refused("peft_type", "LOHA", $"'{path}': peft_type = \"LOHA\" is not supported; only 'LORA' is");
-        Refused("fan_in_fan_out", true, $"'{path}': fan_in_fan_out = true is not supported; leave it out");
-        Refused("rank_pattern", new JsonObject { ["q_proj"] = 4 }, $"'{path}': rank_pattern = {{\"q_proj\":4}} is not supported; one rank and one alpha for all modules are");
         Refused("bias", "some", $"'{path}': bias = \"some\" should be none, all or lora_only");
         Refused("use_dora", true, $"'{_folder["a/adapter_model.safetensors"]}': tensor 'base_model.model.model.layers.0.mlp.down_proj.lora_A.weight' has no layer.0.mlp.down_proj.lora_magnitude_vector beside it");
         Refused("r", 0, $"'{path}': r = 0 should be a whole number of at least 1");
