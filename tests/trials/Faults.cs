@@ -11,7 +11,8 @@ internal sealed class Faults : IDisposable
     /// <summary>Seconds that a rank waits for another: several times what a loaded machine needs.</summary>
     public const int Deadline = 15;
 
-    /// <summary>Seconds from the last checkpoint before the fault until all processes are gone, at most; the suite does not judge.</summary>
+    /// <summary>Seconds from the last checkpoint before the fault until all processes are gone, at most. The suite does not
+    /// judge them.</summary>
     public const double Limit = Deadline + 17;
 
     private const int Updates = 7;

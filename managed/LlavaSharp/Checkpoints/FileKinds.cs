@@ -16,7 +16,7 @@ internal static class FileKinds
     /// <param name="head">The first <see cref="HeadBytes"/> bytes, or all of a shorter file.</param>
     internal static string? Recognise(ReadOnlySpan<byte> head)
     {
-        if (head.StartsWith("version https://git-lfs"u8))
+        if (head.StartsWith("version https://git-lfs.github.com/"u8))
         {
             return $"is a Git LFS pointer in place of the file{Size(head)}; run \"git lfs pull\" in its repository, or download the file";
         }

@@ -59,7 +59,7 @@ public static class TrainFlags
             (o, v) => o with { QuantType = Choice("quant_type", v, "nf4", "fp4") }, o => o.QuantType),
         Text("data_path", "training file in LLaVA's layout: a JSON array, or JSONL", (o, v) => o with { DataPath = v }, o => o.DataPath),
         Text("image_folder", "folder that the samples' image paths start from", (o, v) => o with { ImageFolder = v }, o => o.ImageFolder),
-        new("image_aspect_ratio", false, "square (resize, centre crop), pad, or anyres (tiles: LLaVA-1.6) [a LLaVA folder's own, else square]",
+        new("image_aspect_ratio", false, "square, pad, or anyres (tiles: LLaVA-1.6) [a LLaVA folder's own, else square]",
             (o, v) => o with { ImageAspectRatio = Choice("image_aspect_ratio", v, "square", "pad", "anyres") }, o => o.ImageAspectRatio),
         new("image_grid_pinpoints", false, "sizes that anyres cuts pictures to: [[width, height], ...]",
             (o, v) => o with { ImageGridPinpoints = GridPinpoints.Text(GridPinpoints.Parse(v)) }, o => o.ImageGridPinpoints),

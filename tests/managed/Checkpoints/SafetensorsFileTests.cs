@@ -37,7 +37,10 @@ public sealed class SafetensorsFileTests : IDisposable
     public void A_type_that_is_not_read_matters_to_who_asks_for_it(string dtype)
     {
         string path = Make(
-            $$$"""{"__metadata__":null,"a":{"dtype":"{{{dtype}}}","shape":[4],"data_offsets":[0,4],"note":{"by":["x"]}},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}""",
+            $$$"""
+            {"__metadata__":null,"a":{"dtype":"{{{dtype}}}","shape":[4],"data_offsets":[0,4],"note":{"by":["x"]}},
+            "b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}
+            """,
             [9, 9, 9, 9, 0, 0, 0x80, 0x3f]);
         using var file = SafetensorsFile.Open(path);
         Assert.Equal([1f], file.Floats("b"));
@@ -166,7 +169,9 @@ public sealed class SafetensorsFileTests : IDisposable
             try
             {
                 using var file = SafetensorsFile.Open(_folder["flipped"]);
-                Assert.All(file.Entries.Where(entry => entry.Type != TensorType.Other), entry => Assert.Equal(entry.ByteCount, file.Bytes(entry.Name).Length));
+                Assert.All(
+                    file.Entries.Where(entry => entry.Type != TensorType.Other),
+                    entry => Assert.Equal(entry.ByteCount, file.Bytes(entry.Name).Length));
             }
             catch (UserErrorException e)
             {

@@ -58,7 +58,8 @@ public sealed class UnusedTensorsTests : IDisposable
     {
         TinyFolders.WriteParts(_folder["llama"], _folder["clip"], Config);
         SafetensorsWriter.Write(_folder["p.safetensors"], [
-            .. ParameterTable.Projector(Config).Select(p => Source(ParameterNames.FromCanonical(p.Key, ParameterNaming.Llava), TensorType.F32, p.Value)),
+            .. ParameterTable.Projector(Config).Select(p =>
+                Source(ParameterNames.FromCanonical(p.Key, ParameterNaming.Llava), TensorType.F32, p.Value)),
             Source("model.vision_resampler.query", TensorType.F32, [2]),
         ]);
         ModelParts parts = new() { LanguageFolder = _folder["llama"], ClipFolder = _folder["clip"], ProjectorFile = _folder["p.safetensors"] };

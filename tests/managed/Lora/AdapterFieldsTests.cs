@@ -133,7 +133,8 @@ public sealed class AdapterFieldsTests : IDisposable
         string path = _folder["a/adapter_config.json"];
         JsonNode json = JsonNode.Parse(File.ReadAllText(path))!;
         json[field] = value;
-        File.WriteAllText(path, json.ToJsonString(new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }));
+        File.WriteAllText(
+            path, json.ToJsonString(new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }));
     }
 
     private static void AddTensors(string path, params (string Name, int Count)[] more) => Rewrite(path, _ => true, more);
