@@ -42,7 +42,16 @@ public sealed unsafe class Model : IDisposable
     /// <param name="shape">Must be the table's.</param>
     /// <param name="bytes">Row-major elements, little-endian.</param>
     /// <exception cref="EngineException">Unknown name, or another shape; the message has both shapes.</exception>
-    public void Write(string name, ElementType type, ReadOnlySpan<long> shape, ReadOnlySpan<byte> bytes)
+    public void Write(string name, ElementType type, ReadOnlySpan<long> shape, ReadOnlySpan<byte> bytes) =>
+        Write(name, type, shape, LongBytes.Of(bytes));
+
+    /// <summary>As the other overload, for a parameter of any size.</summary>
+    /// <param name="name">Canonical name.</param>
+    /// <param name="type">How <paramref name="bytes"/> stores elements.</param>
+    /// <param name="shape">Must be the table's.</param>
+    /// <param name="bytes">Row-major elements, little-endian.</param>
+    /// <exception cref="EngineException">Unknown name, or another shape; the message has both shapes.</exception>
+    public void Write(string name, ElementType type, ReadOnlySpan<long> shape, LongBytes bytes)
     {
         fixed (long* shapePointer = shape)
         fixed (byte* bytesPointer = bytes)

@@ -192,7 +192,7 @@ public sealed unsafe class Trainer : IDisposable
     /// <param name="unit">Index of the unit.</param>
     /// <param name="values">As long as <see cref="Shard"/> says.</param>
     /// <exception cref="EngineException">
-    /// <see cref="EngineStatus.State"/>: weights that every rank holds whole are written with <see cref="Model.Write"/>.
+    /// <see cref="EngineStatus.State"/>: weights that every rank holds whole are written with <c>Model.Write</c>.
     /// </exception>
     public void WriteShard(Slot slot, int unit, ReadOnlySpan<float> values)
     {

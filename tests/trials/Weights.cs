@@ -47,7 +47,7 @@ internal static class Weights
     private static float[] Floats(SafetensorsFile file, string name)
     {
         var values = new float[file[name].Shape.Aggregate(1L, (x, y) => x * y)];
-        TensorConvert.ToFloats(file[name].Type, file.Bytes(name), values);
+        TensorConvert.ToFloats(file[name].Type, file.Bytes(name), 0, values);
         return values;
     }
 }

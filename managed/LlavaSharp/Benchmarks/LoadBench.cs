@@ -89,10 +89,10 @@ public static class LoadBench
         foreach (ParameterInfo parameter in loaded.Model.Parameters)
         {
             float[] values = loaded.Model.Read(parameter.Name);
-            if (source.TryGet(parameter.Name, out TensorType type, out _, out ReadOnlySpan<byte> stored))
+            if (source.TryGet(parameter.Name, out TensorType type, out _, out LongBytes stored))
             {
                 float[] expected = new float[values.Length];
-                TensorConvert.ToFloats(type, stored, expected);
+                TensorConvert.ToFloats(type, stored, 0, expected);
                 if (!values.AsSpan().SequenceEqual(expected))
                 {
                     throw new InvalidOperationException($"{parameter.Name} was not loaded as it is stored");

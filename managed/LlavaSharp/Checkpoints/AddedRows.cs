@@ -1,4 +1,4 @@
-using System.Runtime.InteropServices;
+using LlavaSharp.Interop;
 
 namespace LlavaSharp.Checkpoints;
 
@@ -7,35 +7,43 @@ namespace LlavaSharp.Checkpoints;
 internal static class AddedRows
 {
     /// <summary>The mean of a matrix's rows.</summary>
-    /// <param name="values">[rows, width].</param>
+    /// <param name="type">F32, F16, BF16 or F64.</param>
+    /// <param name="bytes">[rows, width].</param>
     /// <param name="width">Its columns.</param>
-    internal static float[] Mean(ReadOnlySpan<float> values, int width)
+    internal static float[] Mean(TensorType type, LongBytes bytes, int width)
     {
         double[] sum = new double[width];
-        for (int i = 0; i < values.Length; i++)
+        float[] values = new float[width];
+        long rows = bytes.Length / type.ByteSize() / width;
+        for (long row = 0; row < rows; row++)
         {
-            sum[i % width] += values[i];
+            TensorConvert.ToFloats(type, bytes, row * width, values);
+            for (int i = 0; i < width; i++)
+            {
+                sum[i] += values[i];
+            }
         }
 
-        int rows = values.Length / width;
         return [.. sum.Select(total => (float)(total / rows))];
     }
 
     /// <summary>A matrix and new rows below it.</summary>
     /// <param name="name">Its canonical name, for messages.</param>
     /// <param name="shape">Of what is stored: [old rows, width].</param>
-    /// <param name="values">What is stored.</param>
+    /// <param name="storedType">Encoding of what is stored.</param>
+    /// <param name="stored">What is stored.</param>
     /// <param name="rows">Rows afterwards.</param>
     /// <param name="given">Where the new rows may stand: alone, or below as many others as the result has; null for none.</param>
     /// <returns>[rows, width] float32.</returns>
     /// <exception cref="UserErrorException">The given rows have another shape.</exception>
-    internal static byte[] Append(string name, long[] shape, ReadOnlySpan<float> values, long rows, IParameterSource? given)
+    internal static float[] Append(
+        string name, long[] shape, TensorType storedType, LongBytes stored, long rows, IParameterSource? given)
     {
         int width = (int)shape[1], added = (int)(rows - shape[0]);
         float[] all = new float[rows * width];
-        values.CopyTo(all);
-        Span<float> below = all.AsSpan(values.Length);
-        if (given?.TryGet(name, out TensorType type, out long[] other, out ReadOnlySpan<byte> bytes) == true)
+        Span<float> below = all.AsSpan(checked((int)(shape[0] * width)));
+        TensorConvert.ToFloats(storedType, stored, 0, all.AsSpan(0, all.Length - below.Length));
+        if (given?.TryGet(name, out TensorType type, out long[] other, out LongBytes bytes) == true)
         {
             if (other is not [var count, var across] || across != width || (count != added && count != rows))
             {
@@ -43,18 +51,16 @@ internal static class AddedRows
                     + $"tokens' rows, or [{rows}, {width}], the whole embedding");
             }
 
-            float[] stored = new float[count * width];
-            TensorConvert.ToFloats(type, bytes, stored);
-            stored.AsSpan(stored.Length - below.Length).CopyTo(below);
-            return MemoryMarshal.AsBytes(all.AsSpan()).ToArray();
+            TensorConvert.ToFloats(type, bytes, (count * width) - below.Length, below);
+            return all;
         }
 
-        float[] mean = Mean(values, width);
+        float[] mean = Mean(storedType, stored, width);
         for (int row = 0; row < added; row++)
         {
             mean.CopyTo(below[(row * width)..]);
         }
 
-        return MemoryMarshal.AsBytes(all.AsSpan()).ToArray();
+        return all;
     }
 }

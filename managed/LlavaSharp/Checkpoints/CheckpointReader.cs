@@ -1,3 +1,5 @@
+using LlavaSharp.Interop;
+
 namespace LlavaSharp.Checkpoints;
 
 /// <summary>The tensors of a checkpoint folder, over one file or several shards: <c>model.safetensors</c>, or
@@ -57,7 +59,7 @@ public sealed class CheckpointReader : IDisposable
     /// <param name="type">Encoding of its elements.</param>
     /// <param name="shape">Row-major axes.</param>
     /// <param name="bytes">Its elements, valid until <see cref="Dispose"/>.</param>
-    public bool TryGet(string name, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
+    public bool TryGet(string name, out TensorType type, out long[] shape, out LongBytes bytes)
     {
         if (_owners.TryGetValue(name, out ITensorFile? file))
         {

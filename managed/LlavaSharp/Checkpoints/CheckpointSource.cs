@@ -1,3 +1,5 @@
+using LlavaSharp.Interop;
+
 namespace LlavaSharp.Checkpoints;
 
 /// <summary>A checkpoint's tensors by the engine's canonical names, whichever spelling the files use.</summary>
@@ -36,7 +38,7 @@ public sealed class CheckpointSource : IParameterSource, IDisposable
     public void RefuseUnknown() => UnusedTensors.Refuse(_unknown, _reader.TypeOf, _reader.Location);
 
     /// <inheritdoc/>
-    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
+    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out LongBytes bytes)
     {
         if (_stored.TryGetValue(canonicalName, out string? name))
         {

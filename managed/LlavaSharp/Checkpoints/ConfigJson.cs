@@ -118,6 +118,15 @@ internal sealed class ConfigJson
             ? number
             : throw Wrong(field, "a number");
 
+    /// <summary>A number above 0 that float32, which is computed in, holds as one.</summary>
+    internal double? Positive(string field) => Double(field) switch
+    {
+        null => null,
+        { } number when (float)number > 0 && float.IsFinite((float)number) => number,
+        > 0 => throw Wrong(field, "within what float32 holds"),
+        _ => throw Wrong(field, "above 0"),
+    };
+
     internal string? String(string field) => !TryField(field, out JsonElement value)
         ? null
         : Text(value) ?? throw Wrong(field, "a string");

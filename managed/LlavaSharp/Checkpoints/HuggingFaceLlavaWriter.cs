@@ -85,25 +85,11 @@ public static class HuggingFaceLlavaWriter
             long added = name is "embed.weight" or "head.weight" ? config.Text.VocabularySize - shape[0] : 0;
             tensors.Add(added == 0
                 ? ParameterExport.Source(stored, name, shape, export.Parameters, export.Type)
-                : WithMeanRows(stored, name, shape, added, export));
+                : ParameterExport.WithMeanRows(stored, name, shape, added, export.Parameters, export.Type));
         }
 
         return tensors;
     }
-
-    /// <summary>A matrix of one row a token, and below it <paramref name="added"/> rows that are the mean of the others:
-    /// what LLaVA gives to new tokens, so that none of them is likelier than an ordinary one.</summary>
-    private static TensorSource WithMeanRows(string stored, string name, long[] shape, long added, ModelExport export) =>
-        new(stored, export.Type, [shape[0] + added, shape[1]], stream =>
-        {
-            float[] values = ParameterExport.Floats(name, shape, export.Parameters);
-            TensorSource.WriteFloats(stream, values, export.Type);
-            float[] mean = AddedRows.Mean(values, (int)shape[1]);
-            for (long row = 0; row < added; row++)
-            {
-                TensorSource.WriteFloats(stream, mean, export.Type);
-            }
-        });
 
     private static JsonObject ConfigOf(LlavaConfig config, ModelExport export)
     {

@@ -1,3 +1,5 @@
+using LlavaSharp.Interop;
+
 namespace LlavaSharp.Checkpoints;
 
 /// <summary>Where a model's parameters come from, by the engine's canonical names
@@ -10,7 +12,7 @@ public interface IParameterSource
     /// <param name="shape">Row-major axes.</param>
     /// <param name="bytes">Its elements, little-endian; valid until the next call or until the source is disposed.</param>
     /// <returns>Whether the source has it.</returns>
-    bool TryGet(string canonicalName, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes);
+    bool TryGet(string canonicalName, out TensorType type, out long[] shape, out LongBytes bytes);
 
     /// <summary>Where it would be looked for, for messages: a file or folder, and the stored name if known.</summary>
     string Describe(string canonicalName);

@@ -1,3 +1,5 @@
+using LlavaSharp.Interop;
+
 namespace LlavaSharp.Checkpoints;
 
 /// <summary>One file of named tensors, whatever its format.</summary>
@@ -12,5 +14,5 @@ internal interface ITensorFile : IDisposable
     /// <summary>The element type of a tensor that is there; asking does not fail for a type that is not read.</summary>
     TensorType TypeOf(string name);
 
-    bool TryGet(string name, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes);
+    bool TryGet(string name, out TensorType type, out long[] shape, out LongBytes bytes);
 }

@@ -188,14 +188,16 @@ public sealed record LlavaConfig
     }
 
     /// <summary>Refuses a context in which a sliding window would matter: attention here is over the whole sample.</summary>
-    /// <param name="tokens">The longest sample used, image rows included (the recipe's model_max_length).</param>
+    /// <param name="tokens">The longest sequence used, image rows included: in training the recipe's model_max_length, in generation
+    /// the prompt and the longest answer.</param>
+    /// <param name="remedy">What to do where the window is shorter than that, from its length; null names the flag of training.</param>
     /// <exception cref="UserErrorException">The checkpoint's sliding window is shorter.</exception>
-    public void CheckContext(int tokens)
+    public void CheckContext(int tokens, Func<int, string>? remedy = null)
     {
-        if (Text.SlidingWindow is int window && window < Math.Min(tokens, Text.MaxPositions))
+        if (Text.WindowInUse is int window && window < tokens)
         {
-            throw new UserErrorException($"sliding_window = {window} is not supported for samples of up to {tokens} tokens; "
-                + $"use --model_max_length {window} or less");
+            throw new UserErrorException($"sliding_window = {window} is not supported for {(remedy is null ? "samples" : "sequences")} of up "
+                + $"to {tokens} tokens; {remedy?.Invoke(window) ?? $"use --model_max_length {window} or less"}");
         }
     }
 }

@@ -80,6 +80,11 @@ internal static class LlavaConfigReader
         VisionConfig vision = json.Object("vision_config") is { } visionJson
             ? VisionConfig.Read(visionJson) : VisionConfig.ClipLarge336;
         TextConfig text = TextConfig.Read(json.Object("text_config") ?? ConfigJson.Empty(json.Path, "text_config."), "llama");
+        text = text with
+        {
+            // transformers 5 states what generation needs at the top, too.
+            EosIds = [.. text.EosIds.Concat(StopTokens.Known(json.Ints("eos_token_id"), text.VocabularySize)).Distinct()],
+        };
         bool next = json.String("model_type") == "llava_next";
         if (next && json.Bool("use_image_newline_parameter") == false)
         {
@@ -172,6 +177,16 @@ internal static class LlavaConfigReader
         if (json.Bool("tie_word_embeddings") == true)
         {
             throw json.Unsupported("tie_word_embeddings", "only false is");
+        }
+
+        if (json.Bool("s2") == true)
+        {
+            throw json.Unsupported("s2", "the tower sees a picture at one size; only false is");
+        }
+
+        if (json.Has("mm_resampler_type"))
+        {
+            throw json.Unsupported("mm_resampler_type", "only null is");
         }
 
         if (json.Has("quantization_config"))

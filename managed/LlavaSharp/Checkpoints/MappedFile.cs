@@ -1,4 +1,5 @@
 using System.IO.MemoryMappedFiles;
+using LlavaSharp.Interop;
 
 namespace LlavaSharp.Checkpoints;
 
@@ -78,6 +79,15 @@ internal sealed unsafe class MappedFile : IDisposable
         ObjectDisposedException.ThrowIf(_disposed, this);
         return begin >= 0 && count >= 0 && begin <= Length - count
             ? new ReadOnlySpan<byte>(_start + begin, count)
+            : throw new ArgumentOutOfRangeException(nameof(begin), begin, $"outside a file of {Length} bytes");
+    }
+
+    /// <summary>As <see cref="Span"/>, of any length.</summary>
+    internal LongBytes Long(long begin, long count)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return begin >= 0 && count >= 0 && begin <= Length - count
+            ? LongBytes.At(_start + begin, count)
             : throw new ArgumentOutOfRangeException(nameof(begin), begin, $"outside a file of {Length} bytes");
     }
 

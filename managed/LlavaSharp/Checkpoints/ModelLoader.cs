@@ -45,6 +45,23 @@ public static class ModelLoader
         };
     }
 
+    /// <summary>Makes an engine's model, all of its parameters zero.</summary>
+    /// <param name="engine">Where it goes.</param>
+    /// <param name="config">Its shape.</param>
+    /// <param name="storage">How its weights are stored; null is float32.</param>
+    /// <exception cref="UserErrorException">The engine computes no model of that shape.</exception>
+    public static Model MakeModel(Engine engine, LlavaConfig config, WeightStorage? storage = null)
+    {
+        try
+        {
+            return new Model(engine, (storage ?? WeightStorage.Float32).Apply(ToModelConfig(config)));
+        }
+        catch (EngineException e) when (e.Status is EngineStatus.Invalid or EngineStatus.Shape or EngineStatus.Unsupported)
+        {
+            throw new UserErrorException($"config.json describes a model that cannot be computed: {e.Message}", e);
+        }
+    }
+
     /// <summary>Loads a LLaVA folder of either layout.</summary>
     /// <exception cref="UserErrorException">A file is missing, damaged or not supported, or a tensor has another shape
     /// than the config says (the message has both).</exception>
@@ -93,6 +110,12 @@ public static class ModelLoader
     /// <exception cref="UserErrorException">A config is missing, malformed or not supported.</exception>
     public static LlavaConfig ReadConfig(ModelParts parts)
     {
+        LlavaConfig config = ReadShape(parts);
+        return config with { Text = StopTokens.Merge(config.Text, parts.LanguageFolder) };
+    }
+
+    private static LlavaConfig ReadShape(ModelParts parts)
+    {
         string folder = parts.ConfigFolder ?? parts.LanguageFolder;
         if (!LlavaConfig.IsLlavaFolder(folder))
         {
@@ -123,12 +146,13 @@ public static class ModelLoader
     /// <param name="model">The model.</param>
     /// <param name="source">Where they come from.</param>
     /// <param name="units">Which units are copied; all of their parameters must be there.</param>
-    /// <exception cref="UserErrorException">A parameter is missing, or has another shape or no float type.</exception>
+    /// <exception cref="UserErrorException">A parameter is missing, has another shape or no float type, or holds a value that is not
+    /// finite.</exception>
     public static void Fill(Model model, IParameterSource source, UnitKinds units)
     {
         foreach (ParameterInfo parameter in model.Parameters.Where(p => units.HasFlag(p.Kind)))
         {
-            ParameterCheck.Require(source, parameter.Name, parameter.Shape, out TensorType type, out ReadOnlySpan<byte> bytes);
+            ParameterCheck.RequireFinite(source, parameter.Name, parameter.Shape, out TensorType type, out LongBytes bytes);
             model.Write(parameter.Name, ElementTypeOf(type), parameter.Shape, bytes);
         }
     }
@@ -194,7 +218,7 @@ public static class ModelLoader
         Model? model = null;
         try
         {
-            model = new Model(engine, (storage ?? WeightStorage.Float32).Apply(ToModelConfig(config)));
+            model = MakeModel(engine, config, storage);
             fill(model);
             var loaded = new LoadedModel(model, config, freshProjector);
             model = null;

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using LlavaSharp.Interop;
 
 namespace LlavaSharp.Checkpoints;
@@ -11,7 +10,7 @@ public sealed class ModelParameterSource(Model model) : IParameterSource
     private float[] _buffer = [];
 
     /// <inheritdoc/>
-    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
+    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out LongBytes bytes)
     {
         type = TensorType.F32;
         shape = [];
@@ -29,7 +28,7 @@ public sealed class ModelParameterSource(Model model) : IParameterSource
         Span<float> values = _buffer.AsSpan(0, (int)parameter.Count);
         model.Read(canonicalName, values);
         shape = parameter.Shape;
-        bytes = MemoryMarshal.AsBytes(values);
+        bytes = LongBytes.Of(values);
         return true;
     }
 

@@ -53,8 +53,9 @@ public sealed class ModelSource : IParameterSource, IDisposable
     }
 
     /// <summary>Finds every parameter that is not drawn, and compares its shape with the config's.</summary>
+    /// <param name="values">Whether all values are read, too, and must be finite.</param>
     /// <exception cref="UserErrorException">One is missing, or has another shape or no float type.</exception>
-    public void CheckShapes()
+    public void CheckShapes(bool values = false)
     {
         foreach ((string name, long[] shape) in ParameterTable.Shapes(Config))
         {
@@ -64,7 +65,11 @@ public sealed class ModelSource : IParameterSource, IDisposable
                 UnitKinds.Newline => LacksNewline,
                 _ => false,
             };
-            if (!drawn)
+            if (!drawn && values)
+            {
+                ParameterCheck.RequireFinite(this, name, shape, out _, out _);
+            }
+            else if (!drawn)
             {
                 ParameterCheck.Require(this, name, shape, out _, out _);
             }
@@ -97,7 +102,7 @@ public sealed class ModelSource : IParameterSource, IDisposable
     }
 
     /// <inheritdoc/>
-    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
+    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out LongBytes bytes)
     {
         if (_owners.TryGetValue(KindOf(canonicalName), out CheckpointSource? owner))
         {
@@ -130,16 +135,14 @@ public sealed class ModelSource : IParameterSource, IDisposable
     };
 
     // New tokens have rows that the checkpoint lacks; those of the embedding may have been trained in stage 1.
-    private bool Grow(string name, ref TensorType type, ref long[] shape, ref ReadOnlySpan<byte> bytes)
+    private bool Grow(string name, ref TensorType type, ref long[] shape, ref LongBytes bytes)
     {
         long rows = Config.Text.VocabularySize;
         if (shape is [var stored, _] && stored < rows)
         {
-            float[] values = new float[bytes.Length / type.ByteSize()];
-            TensorConvert.ToFloats(type, bytes, values);
             CheckpointSource? given = name == "embed.weight" && _parts.ProjectorFile is not null
                 ? _owners.GetValueOrDefault(UnitKinds.Projector) : null;
-            bytes = AddedRows.Append(name, shape, values, rows, given);
+            bytes = LongBytes.Of(AddedRows.Append(name, shape, type, bytes, rows, given));
             (type, shape) = (TensorType.F32, [rows, shape[1]]);
         }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using LlavaSharp.Interop;
 
 namespace LlavaSharp.Checkpoints;
 
@@ -65,14 +66,11 @@ public sealed class SafetensorsFile : ITensorFile
         _header.Entries.TryGetValue(name, out entry);
 
     /// <summary>A tensor's bytes, row-major and little-endian, valid until <see cref="Dispose"/>.</summary>
-    /// <exception cref="UserErrorException">There is no such tensor, or it takes 2 GiB or more.</exception>
-    public ReadOnlySpan<byte> Bytes(string name)
+    /// <exception cref="UserErrorException">There is no such tensor.</exception>
+    public LongBytes Bytes(string name)
     {
         TensorEntry entry = this[name];
-        return entry.ByteCount <= int.MaxValue
-            ? _file.Span(_dataBegin + entry.Begin, (int)entry.ByteCount)
-            : throw new UserErrorException($"'{Path}': tensor {SafetensorsHeader.Quote(name)} takes "
-                + $"{entry.ByteCount} bytes; at most {int.MaxValue} are read at once");
+        return _file.Long(_dataBegin + entry.Begin, entry.ByteCount);
     }
 
     /// <summary>A copy of a float tensor (F32, F16, BF16 or F64) as float32.</summary>
@@ -87,11 +85,11 @@ public sealed class SafetensorsFile : ITensorFile
         }
 
         float[] values = new float[entry.ByteCount / entry.Type.ByteSize()];
-        TensorConvert.ToFloats(entry.Type, Bytes(name), values);
+        TensorConvert.ToFloats(entry.Type, Bytes(name), 0, values);
         return values;
     }
 
-    bool ITensorFile.TryGet(string name, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
+    bool ITensorFile.TryGet(string name, out TensorType type, out long[] shape, out LongBytes bytes)
     {
         bool found = TryGet(name, out TensorEntry? entry);
         entry = found ? Require(name) : null;

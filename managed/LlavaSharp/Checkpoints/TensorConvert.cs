@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
+using LlavaSharp.Interop;
 
 namespace LlavaSharp.Checkpoints;
 
@@ -38,6 +39,24 @@ public static class TensorConvert
                 }
 
                 break;
+        }
+    }
+
+    /// <summary>Decodes a part of a tensor of any size.</summary>
+    /// <param name="type">F32, F16, BF16 or F64.</param>
+    /// <param name="bytes">The tensor's elements.</param>
+    /// <param name="first">Index of the first element that is decoded.</param>
+    /// <param name="values">Receives as many as it has room for.</param>
+    /// <exception cref="ArgumentException">The type is not a float type, or there are fewer elements.</exception>
+    public static void ToFloats(TensorType type, LongBytes bytes, long first, Span<float> values)
+    {
+        const int Piece = 1 << 20;
+        while (!values.IsEmpty)
+        {
+            int count = Math.Min(values.Length, Piece), size = type.ByteSize();
+            ToFloats(type, bytes.Slice(first * size, count * size), values[..count]);
+            first += count;
+            values = values[count..];
         }
     }
 

@@ -44,6 +44,9 @@ public sealed record TextConfig
     /// <see cref="LlavaConfig.CheckContext"/>.</summary>
     public int? SlidingWindow { get; init; }
 
+    /// <summary><see cref="SlidingWindow"/>, where a sequence can be longer than it; else null: the window then changes nothing.</summary>
+    public int? WindowInUse => SlidingWindow < MaxPositions ? SlidingWindow : null;
+
     /// <summary>Id of <c>&lt;s&gt;</c>.</summary>
     public int BosId { get; init; } = 1;
 
@@ -85,7 +88,7 @@ public sealed record TextConfig
                 ?? (type == "mistral" && !json.Fields.Contains("num_key_value_heads") ? 8 : heads),
             HeadDim = json.Int("head_dim", 1) ?? hidden / heads,
             MaxPositions = json.Int("max_position_embeddings", 1) ?? d.MaxPositions,
-            RmsNormEpsilon = json.Double("rms_norm_eps") ?? d.RmsNormEpsilon,
+            RmsNormEpsilon = json.Positive("rms_norm_eps") ?? d.RmsNormEpsilon,
             RopeTheta = ReadRope(json) ?? d.RopeTheta,
             SlidingWindow = type == "mistral"
                 ? json.Fields.Contains("sliding_window") ? json.Int("sliding_window", 1) : d.SlidingWindow
@@ -95,6 +98,8 @@ public sealed record TextConfig
             PadId = json.Int("pad_token_id"),
         };
         config.Check(json);
+        int[] ends = StopTokens.Known(config.EosIds, config.VocabularySize);
+        config = config with { EosIds = ends.Length > 0 ? ends : d.EosIds };
 
         // LLaMA's first configs say -1 for "none".
         return config with { PadId = config.PadId >= 0 && config.PadId < config.VocabularySize ? config.PadId : null };
@@ -164,8 +169,7 @@ public sealed record TextConfig
         }
 
         CheckOne(json, "partial_rotary_factor");
-        double? theta = json.Object("rope_parameters")?.Double("rope_theta") ?? json.Double("rope_theta");
-        return theta is null or > 0 ? theta : throw json.Wrong("rope_theta", "above 0");
+        return json.Object("rope_parameters")?.Positive("rope_theta") ?? json.Positive("rope_theta");
     }
 
     private static void CheckOne(ConfigJson json, string field)

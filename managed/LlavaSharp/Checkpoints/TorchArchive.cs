@@ -1,3 +1,5 @@
+using LlavaSharp.Interop;
+
 namespace LlavaSharp.Checkpoints;
 
 /// <summary>A file that <c>torch.save</c> made from a dictionary of tensors (such as <c>mm_projector.bin</c> or
@@ -63,7 +65,7 @@ public sealed class TorchArchive : ITensorFile
         var tensors = new Dictionary<string, StoredTensor>();
         foreach (string name in archive.Names)
         {
-            archive.TryGet(name, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes);
+            archive.TryGet(name, out TensorType type, out long[] shape, out LongBytes bytes);
             tensors.Add(name, new(type, shape, bytes.ToArray()));
         }
 
@@ -88,8 +90,8 @@ public sealed class TorchArchive : ITensorFile
     /// <param name="type">Encoding of its elements.</param>
     /// <param name="shape">Row-major axes.</param>
     /// <param name="bytes">Its elements, row-major; valid until <see cref="Dispose"/>.</param>
-    /// <exception cref="UserErrorException">It takes 2 GiB or more.</exception>
-    public bool TryGet(string name, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
+    /// <exception cref="UserErrorException">It takes 2 GiB or more, and its elements do not lie in order.</exception>
+    public bool TryGet(string name, out TensorType type, out long[] shape, out LongBytes bytes)
     {
         type = default;
         shape = [];
@@ -107,15 +109,16 @@ public sealed class TorchArchive : ITensorFile
         (type, shape) = (tensor.Storage.Type, tensor.Shape);
         TensorTypes.TryCount(shape, out long count);
         long byteCount = count * type.ByteSize();
-        if (byteCount > int.MaxValue)
+        if (IsContiguous(tensor))
         {
-            throw new UserErrorException($"'{Path}': tensor {SafetensorsHeader.Quote(name)} takes {byteCount} bytes; at most "
-                + $"{int.MaxValue} are read at once");
+            bytes = _file.Long(Record(tensor).Begin + (tensor.Offset * type.ByteSize()), byteCount);
+            return true;
         }
 
-        bytes = IsContiguous(tensor)
-            ? _file.Span(Record(tensor).Begin + (tensor.Offset * type.ByteSize()), (int)byteCount)
-            : Gather(tensor, (int)byteCount);
+        bytes = byteCount <= int.MaxValue
+            ? LongBytes.Of(Gather(tensor, (int)byteCount))
+            : throw new UserErrorException($"'{Path}': tensor {SafetensorsHeader.Quote(name)} takes {byteCount} bytes, and is a view that "
+                + $"does not lie in order, of which at most {int.MaxValue} bytes are read; save it with .contiguous()");
         return true;
     }
 

@@ -79,7 +79,7 @@ public sealed record VisionConfig
             HeadCount = json.Int("num_attention_heads", 1) ?? d.HeadCount,
             ImageSize = json.Int("image_size", 1, 1 << 14) ?? d.ImageSize,
             PatchSize = json.Int("patch_size", 1) ?? d.PatchSize,
-            LayerNormEpsilon = json.Double("layer_norm_eps") ?? d.LayerNormEpsilon,
+            LayerNormEpsilon = json.Positive("layer_norm_eps") ?? d.LayerNormEpsilon,
             Activation = json.String("hidden_act") ?? d.Activation,
             ProjectionDim = json.Int("projection_dim", 1) ?? d.ProjectionDim,
         };

@@ -13,11 +13,12 @@ public static class GgufExport
     /// <param name="type">Encoding of the language model's matrices.</param>
     /// <param name="name">What programs call the model.</param>
     /// <param name="template">The conversation format that it was trained with; null leaves it out.</param>
+    /// <param name="note">Receives a line for each thing that the files cannot say; null drops them.</param>
     /// <returns>The two paths, the language model's first.</returns>
     /// <exception cref="UserErrorException">llama.cpp does not compute such a model, a parameter is missing, or the folder cannot be
     /// written.</exception>
     public static (string Model, string Projector) Write(
-        string folder, ModelExport export, GgufType type, string name, ConversationTemplate? template = null)
+        string folder, ModelExport export, GgufType type, string name, ConversationTemplate? template = null, Action<string>? note = null)
     {
         GgufVisionTower.Check(export.Config);
         ModelLoader.CheckVocabulary(export.Config, export.Tokenizer);
@@ -40,8 +41,41 @@ public static class GgufExport
         string model = Path.Combine(folder, $"model-{GgufTypes.NameOf(type)}.gguf");
         string projector = Path.Combine(folder, $"mmproj-{GgufTypes.NameOf(towerType)}.gguf");
         GgufVisionTower.Write(projector, export, towerType, name);
-        GgufLanguageModel.Write(model, export, type, name, template);
+        try
+        {
+            GgufLanguageModel.Write(model, export, type, name, template);
+        }
+        catch
+        {
+            // One without the other is no model.
+            File.Delete(projector);
+            throw;
+        }
+
+        foreach (string line in Notes(export, template, Path.GetFileName(model)))
+        {
+            note?.Invoke(line);
+        }
+
         return (model, projector);
+    }
+
+    private static IEnumerable<string> Notes(ModelExport export, ConversationTemplate? template, string file)
+    {
+        if (template is not null && GgufChatTemplate.WhyNot(template) is { } reason)
+        {
+            yield return $"{file} has no chat template: {reason}";
+        }
+        else if (template?.Version.Contains("mmtag", StringComparison.Ordinal) == true)
+        {
+            yield return $"{file}: its chat template does not put pictures between <Image> and </Image>, as {template.Name} does";
+        }
+
+        if (export.Config.Text.WindowInUse is int window)
+        {
+            yield return $"{file}: its context_length is the sliding window, {window}: llama.cpp's llama attends to everything, which is "
+                + "the same up to there";
+        }
     }
 
     /// <summary>The encoding that a stored precision becomes unless asked otherwise: the same.</summary>

@@ -29,11 +29,7 @@ public static class GgufLanguageModel
             NameOf(p.Key), p.Key, p.Value, export.Parameters, p.Value.Length == 1 ? GgufType.F32 : type,
             p.Key.EndsWith(".q_proj.weight", StringComparison.Ordinal) || p.Key.EndsWith(".k_proj.weight", StringComparison.Ordinal)
                 ? rotary : null))];
-        GgufMetadata metadata = Metadata(export, type, name);
-        if (template is not null && GgufChatTemplate.Of(template) is { } chat)
-        {
-            metadata.Add("tokenizer.chat_template", chat);
-        }
+        GgufMetadata metadata = Metadata(export, type, name, template);
 
         GgufWriter.Write(path, metadata, tensors);
     }
@@ -55,19 +51,19 @@ public static class GgufLanguageModel
         return $"blk.{split[1]}.{Parts.Single(p => split[2] == p.Canonical + ".weight").Stored}.weight";
     }
 
-    private static GgufMetadata Metadata(ModelExport export, GgufType type, string name)
+    private static GgufMetadata Metadata(ModelExport export, GgufType type, string name, ConversationTemplate? template)
     {
         TextConfig text = export.Config.Text;
         LlavaTokenizer tokenizer = export.Tokenizer;
         (string[] pieces, float[] scores, int[] kinds) = Vocabulary(export);
-        return new GgufMetadata()
+        GgufMetadata metadata = new GgufMetadata()
             .Add("general.architecture", "llama")
             .Add("general.type", "model")
             .Add("general.name", name)
             .Add("general.file_type", type switch { GgufType.F32 => 0, GgufType.F16 => 1, GgufType.Q8Zero => 7, _ => 32 })
             .Add("general.quantization_version", 2)
             .Add("llama.vocab_size", text.VocabularySize)
-            .Add("llama.context_length", text.MaxPositions)
+            .Add("llama.context_length", text.WindowInUse ?? text.MaxPositions)
             .Add("llama.embedding_length", text.HiddenSize)
             .Add("llama.block_count", text.LayerCount)
             .Add("llama.feed_forward_length", text.IntermediateSize)
@@ -84,12 +80,29 @@ public static class GgufLanguageModel
             .Add("tokenizer.ggml.scores", scores)
             .Add("tokenizer.ggml.token_type", kinds)
             .Add("tokenizer.ggml.bos_token_id", tokenizer.BosId)
-            .Add("tokenizer.ggml.eos_token_id", tokenizer.EosId)
+            .Add("tokenizer.ggml.eos_token_id", text.EosIds[0])
             .Add("tokenizer.ggml.unknown_token_id", tokenizer.UnknownId)
             .Add("tokenizer.ggml.padding_token_id", export.Config.PadTokenId ?? tokenizer.UnknownId)
-            .Add("tokenizer.ggml.add_bos_token", tokenizer.AddBos)
+            .Add("tokenizer.ggml.add_bos_token", tokenizer.AddBos && template?.KeepsBos != false)
             .Add("tokenizer.ggml.add_eos_token", false)
             .Add("tokenizer.ggml.add_space_prefix", tokenizer.AddDummyPrefix);
+        if (EndOfTurn(export, template) is int end)
+        {
+            metadata.Add("tokenizer.ggml.eot_token_id", end);
+        }
+
+        return template is not null && GgufChatTemplate.Of(PromptBuilder.Fit(template, tokenizer)) is { } chat
+            ? metadata.Add("tokenizer.chat_template", chat) : metadata;
+    }
+
+    // The second token that ends an answer, besides the end of sentence: the template's mark, where it is one token, else the next
+    // of the config's.
+    private static int? EndOfTurn(ModelExport export, ConversationTemplate? template)
+    {
+        IReadOnlyList<int> ends = export.Config.Text.EosIds;
+        string? mark = template is null ? null : PromptBuilder.Fit(template, export.Tokenizer).StopText;
+        int[] marks = mark is not null && export.Tokenizer.IsSpecial(mark) ? export.Tokenizer.EncodeWithSpecial(mark) : [];
+        return marks.Concat(ends).Where(id => id != ends[0]).Select(id => (int?)id).FirstOrDefault();
     }
 
     /// <summary>One entry a row of the embedding: the pieces, the added tokens, and names for rows that no token has.</summary>

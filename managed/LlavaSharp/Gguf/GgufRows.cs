@@ -1,4 +1,5 @@
 using LlavaSharp.Checkpoints;
+using LlavaSharp.Interop;
 
 namespace LlavaSharp.Gguf;
 
@@ -27,13 +28,17 @@ internal static class GgufRows
     private static void Write(
         Stream stream, string canonical, long[] shape, IParameterSource parameters, GgufType type, Func<int, int> sourceRow)
     {
-        ParameterCheck.Require(parameters, canonical, shape, out TensorType stored, out ReadOnlySpan<byte> bytes);
-        int columns = (int)shape[^1], rows = bytes.Length / stored.ByteSize() / columns, rowBytes = columns * stored.ByteSize();
+        ParameterCheck.RequireFinite(parameters, canonical, shape, out TensorType stored, out LongBytes bytes);
+        int columns = (int)shape[^1];
+        long rows = bytes.Length / stored.ByteSize() / columns;
+        string name = $"{parameters.Describe(canonical)} ({canonical})";
         float[] values = new float[columns];
         byte[] encoded = new byte[GgufTypes.RowBytes(type, columns)];
         for (int row = 0; row < rows; row++)
         {
-            TensorConvert.ToFloats(stored, bytes.Slice(sourceRow(row) * rowBytes, rowBytes), values);
+            long first = (long)sourceRow(row) * columns;
+            TensorConvert.ToFloats(stored, bytes, first, values);
+            GgufTypes.RequireFit(values, type, first, shape, name);
             GgufTypes.Encode(values, type, encoded);
             stream.Write(encoded);
         }

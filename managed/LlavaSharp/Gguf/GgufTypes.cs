@@ -37,6 +37,26 @@ public static class GgufTypes
         _ => throw new ArgumentException($"a row of {columns} is not whole blocks of {BlockElements}", nameof(columns)),
     };
 
+    /// <summary>Refuses a row with a value that its encoding would turn into an infinity.</summary>
+    /// <param name="values">The row, finite.</param>
+    /// <param name="type">The encoding.</param>
+    /// <param name="first">Index of its first value in the parameter.</param>
+    /// <param name="shape">The parameter's axes.</param>
+    /// <param name="name">What the parameter is called, for the message.</param>
+    /// <exception cref="UserErrorException">A value is too large.</exception>
+    internal static void RequireFit(ReadOnlySpan<float> values, GgufType type, long first, ReadOnlySpan<long> shape, string name)
+    {
+        if (type == GgufType.Q8Zero)
+        {
+            // A block's scale, its largest magnitude over 127, is a half.
+            FiniteValues.RequireBelow(
+                values, 127 * FiniteValues.Float16End, first, shape, "q8_0, whose blocks end at 8.3e6", "--dtype bf16", name);
+            return;
+        }
+
+        FiniteValues.RequireFit(values, first, shape, Stored(type), name);
+    }
+
     /// <summary>Encodes a row.</summary>
     /// <param name="values">Its elements.</param>
     /// <param name="type">The encoding.</param>
@@ -53,9 +73,15 @@ public static class GgufTypes
             return;
         }
 
-        TensorConvert.FromFloats(
-            values, type switch { GgufType.F16 => TensorType.F16, GgufType.BF16 => TensorType.BF16, _ => TensorType.F32 }, bytes);
+        TensorConvert.FromFloats(values, Stored(type), bytes);
     }
+
+    private static TensorType Stored(GgufType type) => type switch
+    {
+        GgufType.F16 => TensorType.F16,
+        GgufType.BF16 => TensorType.BF16,
+        _ => TensorType.F32,
+    };
 
     // The largest magnitude becomes 127; a half rounds away from zero, by the scale before it is rounded itself.
     private static void EncodeBlock(ReadOnlySpan<float> values, Span<byte> bytes)

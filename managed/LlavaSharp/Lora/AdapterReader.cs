@@ -1,4 +1,5 @@
 using LlavaSharp.Checkpoints;
+using LlavaSharp.Interop;
 
 namespace LlavaSharp.Lora;
 
@@ -57,7 +58,7 @@ public sealed class AdapterReader : IParameterSource, IDisposable
     }
 
     /// <inheritdoc/>
-    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
+    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out LongBytes bytes)
     {
         if (_stored.TryGetValue(canonicalName, out (CheckpointReader File, string Key) stored))
         {

@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
-using System.Runtime.InteropServices;
 using LlavaSharp.Checkpoints;
+using LlavaSharp.Interop;
 
 namespace LlavaSharp.Lora;
 
@@ -58,7 +58,7 @@ public sealed class MergedSource : IParameterSource
     }
 
     /// <inheritdoc/>
-    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
+    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out LongBytes bytes)
     {
         if (_replaced.Contains(canonicalName))
         {
@@ -72,7 +72,7 @@ public sealed class MergedSource : IParameterSource
         }
 
         (type, shape) = (TensorType.F32, _shapes[canonicalName]);
-        bytes = MemoryMarshal.AsBytes(Merge(module, shape));
+        bytes = LongBytes.Of(Merge(module, shape));
         return true;
     }
 
@@ -90,8 +90,8 @@ public sealed class MergedSource : IParameterSource
         }
 
         float[] merged = _merged;
-        ParameterCheck.Require(_base, module + Weight, shape, out TensorType type, out ReadOnlySpan<byte> stored);
-        TensorConvert.ToFloats(type, stored, merged.AsSpan(0, count));
+        ParameterCheck.RequireFinite(_base, module + Weight, shape, out TensorType type, out LongBytes stored);
+        TensorConvert.ToFloats(type, stored, 0, merged.AsSpan(0, count));
         float[] down = ParameterExport.Floats(module + LoraTargets.DownSuffix, [rank, columns], _adapter); // [r, in]
         float[] up = ParameterExport.Floats(module + LoraTargets.UpSuffix, [rows, rank], _adapter); // [out, r]
         float[]? lengths = _adapter.Config.Options.Dora

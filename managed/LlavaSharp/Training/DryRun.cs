@@ -62,7 +62,7 @@ public static class DryRun
     private static bool CheckShapes(TrainSetup setup)
     {
         using var source = ModelSource.Open(setup.Parts);
-        source.CheckShapes();
+        source.CheckShapes(values: true);
         return source.LacksProjector;
     }
 

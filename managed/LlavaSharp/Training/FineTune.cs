@@ -70,7 +70,7 @@ public static class FineTune
         using var setup = ranks.Together("opening the run", () => TrainSetup.Open(options));
         using var engine = new Engine(new EngineOptions { Threads = options.Threads });
         using var source = ranks.Together("opening the model", () => ModelSource.Open(setup.Parts));
-        ranks.Together("checking the model", source.CheckShapes);
+        ranks.Together("checking the model", () => source.CheckShapes());
         if (source.LacksProjector && !options.TuneMmMlpAdapter)
         {
             progress.Warn("the projector is fresh: stage 2 usually starts from stage 1's, given with --pretrain_mm_mlp_adapter");
@@ -78,7 +78,7 @@ public static class FineTune
 
         // Its pages cost nothing until it is filled, which is once a trainer has divided it: what processes share, none ever holds whole.
         var others = engine.Memory().Resident;
-        using var model = new Model(engine, options.Storage.Apply(ModelLoader.ToModelConfig(source.Config)));
+        using var model = ModelLoader.MakeModel(engine, source.Config, options.Storage);
         AttachAdapters(setup, model);
         var trained = TrainingRun.TrainedUnits(setup.Options);
         var trainable = model.Parameters.Where(p => (p.Kind & trained) != 0).Sum(p => p.Count);

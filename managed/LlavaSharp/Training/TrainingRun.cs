@@ -117,15 +117,8 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         var steps = Ranks.Together("restoring", () => Restore(trainer, sharding, window));
         var done = From?.MicroBatches(options) ?? 0;
         using var batches = new MicroBatches(source, Plan, options, done, cancellation);
-        var accumulator = new StepAccumulator(
-            engine, trainer, batches, new BatchBuilder(model.Config.ImageRows, options.ModelMaxLength, PaddingId), Plan, Progress,
-            new ModelFlops(model.Config, Trained ?? TrainedUnits(options)), done)
-        {
-            Skipped = Skipped,
-            ByTokens = options.LossNormalization == "tokens",
-            SkipsNaN = options.OnNan == "skip",
-            Ranks = Ranks,
-        };
+        var accumulator = Accumulator(trainer, batches, done);
+        var divergence = new Divergence(options.OnNan == "skip");
         Progress.Begin(Name, Plan.TotalSteps);
         try
         {
@@ -138,16 +131,19 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
                 steps.Add(record);
                 window.Add(record);
                 Progress.Step(record);
+                divergence.Check(steps);
                 if (Saver?.IsDue(steps) == true)
                 {
                     Save();
                 }
             }
+
+            WarnOf(divergence.CheckEnd(steps));
         }
         catch (Exception e) when (e is OperationCanceledException or UserErrorException)
         {
             // What was accumulated towards the next update is dropped: the state is that of the last whole one.
-            if (Save() is { } folder)
+            if (!divergence.IsFound && Save() is { } folder)
             {
                 Progress.Warn($"stopped after update {steps.Count}; the same command goes on from {folder}");
             }
@@ -171,6 +167,24 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         string? Save() => Saver?.Save(
             model, trainer, sharding, steps,
             identity => StateOf(steps.Count, accumulator.MicroBatches, trainer, Seconds(), schedule, identity));
+    }
+
+    private StepAccumulator Accumulator(Trainer trainer, MicroBatches batches, long done) => new(
+        engine, trainer, batches, new BatchBuilder(model.Config.ImageRows, options.ModelMaxLength, PaddingId), Plan, Progress,
+        new ModelFlops(model.Config, Trained ?? TrainedUnits(options)), done)
+    {
+        Skipped = Skipped,
+        ByTokens = options.LossNormalization == "tokens",
+        SkipsNaN = options.OnNan == "skip",
+        Ranks = Ranks,
+    };
+
+    private void WarnOf(string? line)
+    {
+        if (line is not null)
+        {
+            Progress.Warn(line);
+        }
     }
 
     private RunState StateOf(

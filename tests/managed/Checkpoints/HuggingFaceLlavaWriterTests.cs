@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using LlavaSharp.Checkpoints;
 using LlavaSharp.Imaging;
+using LlavaSharp.Interop;
 using LlavaSharp.Tokenization;
 
 namespace LlavaSharp.Tests.Checkpoints;
@@ -24,9 +25,9 @@ public sealed class HuggingFaceLlavaWriterTests : IDisposable
         using var source = new CheckpointSource(CheckpointReader.Open(_folder["out"]));
         foreach ((string name, long[] shape) in TinyModel.Shapes(config))
         {
-            Assert.True(source.TryGet(name, out TensorType type, out long[] stored, out ReadOnlySpan<byte> bytes));
+            Assert.True(source.TryGet(name, out TensorType type, out long[] stored, out LongBytes bytes));
             float[] values = new float[bytes.Length / 4], expected = TinyModel.Values(name, shape.Aggregate(1L, (a, b) => a * b));
-            TensorConvert.ToFloats(type, bytes, values);
+            TensorConvert.ToFloats(type, bytes, 0, values);
             Assert.Equal(expected, values[..expected.Length]);
             if (name is "embed.weight" or "head.weight")
             {

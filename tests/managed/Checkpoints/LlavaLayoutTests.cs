@@ -229,7 +229,7 @@ public sealed class LlavaLayoutTests : IDisposable
             using var reader = CheckpointReader.Open(_folder[folder]);
             return [.. reader.Names.Select(name =>
             {
-                reader.TryGet(name, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes);
+                reader.TryGet(name, out TensorType type, out long[] shape, out LongBytes bytes);
                 return TensorSource.FromBytes(name, type, shape, bytes.ToArray());
             })];
         }

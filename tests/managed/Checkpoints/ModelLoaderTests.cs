@@ -46,9 +46,9 @@ public sealed class ModelLoaderTests : IDisposable
             using var stored = new CheckpointSource(CheckpointReader.Open(_folder["out"]));
             foreach (ParameterInfo parameter in loaded.Model.Parameters)
             {
-                stored.TryGet(parameter.Name, out _, out _, out ReadOnlySpan<byte> bytes);
+                stored.TryGet(parameter.Name, out _, out _, out LongBytes bytes);
                 float[] expected = new float[parameter.Count];
-                TensorConvert.ToFloats(type, bytes, expected);
+                TensorConvert.ToFloats(type, bytes, 0, expected);
                 Assert.Equal(expected, loaded.Model.Read(parameter.Name));
             }
         }

@@ -22,10 +22,10 @@ public sealed class ReferenceFolderTests
         using var source = new CheckpointSource(CheckpointReader.Open(folder));
         foreach (ParameterInfo parameter in loaded.Model.Parameters)
         {
-            Assert.True(source.TryGet(parameter.Name, out TensorType stored, out _, out ReadOnlySpan<byte> bytes));
+            Assert.True(source.TryGet(parameter.Name, out TensorType stored, out _, out LongBytes bytes));
             Assert.Equal(type, stored);
             float[] values = new float[parameter.Count];
-            TensorConvert.ToFloats(stored, bytes, values);
+            TensorConvert.ToFloats(stored, bytes, 0, values);
             Assert.Equal(values, loaded.Model.Read(parameter.Name));
         }
     }

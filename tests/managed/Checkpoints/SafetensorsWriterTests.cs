@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using System.Text.Json.Nodes;
 using LlavaSharp.Checkpoints;
+using LlavaSharp.Interop;
 
 namespace LlavaSharp.Tests.Checkpoints;
 
@@ -71,8 +72,8 @@ public sealed class SafetensorsWriterTests : IDisposable
         Assert.Equal("model-00003-of-00003.safetensors", (string)index["weight_map"]!["t4"]!);
         using var reader = CheckpointReader.Open(_folder.Path);
         Assert.Equal(["t0", "t1", "t2", "t3", "t4"], reader.Names);
-        Assert.True(reader.TryGet("t4", out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes));
-        Assert.Equal((TensorType.F32, 4L, 16), (type, shape[0], bytes.Length));
+        Assert.True(reader.TryGet("t4", out TensorType type, out long[] shape, out LongBytes bytes));
+        Assert.Equal((TensorType.F32, 4L, 16L), (type, shape[0], bytes.Length));
     }
 
     [Fact]

@@ -1,5 +1,5 @@
-using System.Runtime.InteropServices;
 using LlavaSharp.Checkpoints;
+using LlavaSharp.Interop;
 
 namespace LlavaSharp.Tests.Checkpoints;
 
@@ -39,7 +39,7 @@ internal sealed class TinyModel(LlavaConfig config) : IParameterSource
         return [.. Enumerable.Range(0, (int)count).Select(_ => (random.NextSingle() - 0.5f) / 2)];
     }
 
-    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
+    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out LongBytes bytes)
     {
         type = TensorType.F32;
         bytes = default;
@@ -51,7 +51,7 @@ internal sealed class TinyModel(LlavaConfig config) : IParameterSource
 
         float[] values = Replaced.TryGetValue(canonicalName, out float[]? given)
             ? given : Values(canonicalName, shape.Aggregate(1L, (a, b) => a * b));
-        bytes = MemoryMarshal.AsBytes<float>(values);
+        bytes = LongBytes.Of(values);
         return true;
     }
 

@@ -1,4 +1,5 @@
 using LlavaSharp.Checkpoints;
+using LlavaSharp.Data;
 using LlavaSharp.Gguf;
 using LlavaSharp.Templates;
 using LlavaSharp.Tests.Checkpoints;
@@ -166,13 +167,96 @@ public sealed class GgufExportTests : IDisposable
         ModelExport export = TinyFolders.Export(TinyFolders.Config());
         string path = GgufExport.Write(_folder["out"], export, GgufType.F32, "x", ConversationTemplates.Get("v1")).Model;
         string template = (string)new GgufFile(path).Metadata["tokenizer.chat_template"];
-        Assert.Contains("answers to the user's questions. \" }}{% endif %}", template);
-        Assert.Contains("{{ \"USER: \" + m['content'] + \" \" }}", template);
-        Assert.Contains("{{ \"ASSISTANT: \" + m['content'] + \"</s>\" }}", template);
+        Assert.Equal(GgufChatTemplate.Of(ConversationTemplates.Get("v1")), template);
         Assert.EndsWith("{% if add_generation_prompt %}{{ \"ASSISTANT:\" }}{% endif %}", template);
-        Assert.Null(GgufChatTemplate.Of(ConversationTemplates.Get("plain")));
-        path = GgufExport.Write(_folder["out"], TinyFolders.Export(TinyFolders.Config()), GgufType.F32, "x", ConversationTemplates.Get("plain")).Model;
+        Assert.DoesNotContain("tokenizer.ggml.eot_token_id", new GgufFile(path).Metadata.Keys);
+        List<string> notes = [];
+        path = GgufExport.Write(
+            _folder["out"], TinyFolders.Export(TinyFolders.Config()), GgufType.F32, "x", ConversationTemplates.Get("plain"), notes.Add).Model;
         Assert.DoesNotContain("tokenizer.chat_template", new GgufFile(path).Metadata.Keys);
+        Assert.Equal("model-f32.gguf has no chat template: plain asks with the picture alone, and a chat has questions; name another with "
+            + "--template", Assert.Single(notes));
+    }
+
+    public static TheoryData<string> ChatNames => [.. ConversationTemplates.Names().Concat(
+        ConversationTemplates.Names(TemplateDialect.Itrex).Select(n => "itrex_" + n)).Where(n => !n.Contains("plain"))];
+
+    [Theory]
+    [MemberData(nameof(ChatNames))]
+    public void A_chat_template_makes_the_prompt_that_generate_makes(string name)
+    {
+        var template = ConversationTemplates.Get(name);
+        string jinja = GgufChatTemplate.Of(template)!;
+        Turn[] turns = [new("human", "Is \"it\" 'red'?\n"), new("gpt", "A1 {{ x }}"), new("human", "Q2"), new("gpt", "A2"), new("human", "Q3")];
+        for (int count = 1; count <= turns.Length; count += 2)
+        {
+            Assert.Equal(Asked(template, turns[..count]), TinyJinja.Render(jinja, turns[..count]));
+            Assert.Equal(
+                Asked(template.WithSystem("Be brief."), turns[..count]), TinyJinja.Render(jinja, [new("system", "Be brief."), .. turns[..count]]));
+        }
+
+        Assert.False(TinyJinja.Render(jinja, turns[..2], ask: false).EndsWith(template.AssistantRole, StringComparison.Ordinal));
+
+        static string Asked(ConversationTemplate template, Turn[] turns) =>
+            PromptText.Join(template, [.. template.Examples, .. turns, new Turn("gpt", "")]).Text;
+    }
+
+    [Fact]
+    public void End_tokens_are_those_of_the_config_and_of_the_template()
+    {
+        var tokenizer = TinyFolders.Tokenizer.WithTokens("<|im_end|>");
+        int mark = TinyFolders.Tokenizer.IdCount;
+        ModelExport plain = TinyFolders.Export(TinyFolders.Config());
+        ModelExport export = plain with
+        {
+            Config = plain.Config with { Text = plain.Config.Text with { VocabularySize = mark + 1 } },
+            Tokenizer = tokenizer,
+        };
+        export = export with { Parameters = new TinyModel(export.Config) };
+        Assert.Equal((2u, (uint)mark), Ends(export, "mpt"));
+        Assert.Equal((2u, null), Ends(export, "v1"));
+        var text = export.Config.Text;
+        Assert.Equal((2u, (uint)mark), Ends(export with { Config = export.Config with { Text = text with { EosIds = [2, mark] } } }, "v1"));
+        Assert.Equal(((uint)mark, null), Ends(export with { Config = export.Config with { Text = text with { EosIds = [mark] } } }, "mpt"));
+
+        (uint Eos, uint? Eot) Ends(ModelExport from, string template)
+        {
+            var keys = new GgufFile(GgufExport.Write(_folder["out"], from, GgufType.F32, "x", ConversationTemplates.Get(template)).Model).Metadata;
+            return ((uint)keys["tokenizer.ggml.eos_token_id"], (uint?)keys.GetValueOrDefault("tokenizer.ggml.eot_token_id"));
+        }
+    }
+
+    [Fact]
+    public void A_sliding_window_is_the_longest_context()
+    {
+        ModelExport export = TinyFolders.Export(TinyFolders.Config());
+        LlavaConfig config = export.Config;
+        export = export with { Config = config with { Text = config.Text with { ModelType = "mistral", SlidingWindow = 64 } } };
+        List<string> notes = [];
+        var file = new GgufFile(GgufExport.Write(_folder["out"], export, GgufType.F32, "x", null, notes.Add).Model);
+        Assert.Equal(64u, file.Metadata["llama.context_length"]);
+        Assert.Contains("context_length is the sliding window, 64", Assert.Single(notes));
+    }
+
+    [Theory]
+    [InlineData(GgufType.F16, 65520f, "f16, which ends at 65504; use --dtype bf16")]
+    [InlineData(GgufType.Q8Zero, 1e8f, "q8_0, whose blocks end at 8.3e6; use --dtype bf16")]
+    [InlineData(GgufType.BF16, 3.4e38f, "bf16, which ends at 3.39e38; use --dtype f32")]
+    public void A_value_that_the_encoding_cannot_hold_is_named(GgufType type, float value, string end)
+    {
+        LlavaConfig config = TinyFolders.Config();
+        config = config with { Text = config.Text with { HiddenSize = 32, IntermediateSize = 32, HeadDim = 16 } };
+        var model = new TinyModel(config);
+        float[] values = TinyModel.Values("layer.1.mlp.down_proj.weight", 32 * 32);
+        values[(32 * 3) + 2] = -value;
+        model.Replaced["layer.1.mlp.down_proj.weight"] = values;
+        ModelExport export = TinyFolders.Export(config) with { Parameters = model };
+        string message = Assert.Throws<UserErrorException>(() => GgufExport.Write(_folder["out"], export, type, "x")).Message;
+        Assert.StartsWith("tiny model, layer.1.mlp.down_proj.weight (layer.1.mlp.down_proj.weight) holds -", message);
+        Assert.EndsWith($" at [3, 2]: too large for {end}", message);
+        values[(32 * 3) + 2] = float.NaN;
+        Assert.Contains("holds a value that is not finite: NaN at [3, 2]", Assert.Throws<UserErrorException>(
+            () => GgufExport.Write(_folder["out"], export, type, "x")).Message);
     }
 
     [Fact]

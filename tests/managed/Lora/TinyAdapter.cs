@@ -1,5 +1,5 @@
-using System.Runtime.InteropServices;
 using LlavaSharp.Checkpoints;
+using LlavaSharp.Interop;
 using LlavaSharp.Lora;
 using LlavaSharp.Tests.Checkpoints;
 
@@ -25,14 +25,14 @@ internal sealed class TinyAdapter(LlavaConfig config, AdapterOptions options, IR
         Trainables = Trainables(config),
     };
 
-    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
+    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out LongBytes bytes)
     {
         type = TensorType.F32;
         bytes = default;
         bool found = _shapes.TryGetValue(canonicalName, out shape!);
         if (found)
         {
-            bytes = MemoryMarshal.AsBytes<float>(Values(canonicalName));
+            bytes = LongBytes.Of(Values(canonicalName));
         }
 
         return found;

@@ -147,7 +147,7 @@ public sealed class AnyResolutionTrainTests : IDisposable
         using var reader = CheckpointReader.OpenFile(file);
         using var source = new CheckpointSource(reader);
         Assert.True(source.TryGet("image_newline", out _, out _, out var bytes), file);
-        return System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(bytes).ToArray();
+        return System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(bytes.ToArray()).ToArray();
     }
 
     private string Ask(string model)

@@ -118,7 +118,7 @@ public sealed class ImageTokenTests : IDisposable
     {
         using var source = new CheckpointSource(CheckpointReader.OpenFile(file));
         Assert.True(source.TryGet(name, out _, out _, out var bytes), file);
-        return System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(bytes).ToArray();
+        return System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(bytes.ToArray()).ToArray();
     }
 
     private string Ask(string model)

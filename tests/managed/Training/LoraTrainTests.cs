@@ -30,7 +30,7 @@ public sealed class LoraTrainTests : IDisposable
         Assert.All(adapter.Modules, module =>
         {
             Assert.True(adapter.TryGet(module + ".lora_B.weight", out _, out _, out var bytes));
-            Assert.True(bytes.ContainsAnyExcept((byte)0), $"{module} did not learn");
+            Assert.True(bytes.ToArray().AsSpan().ContainsAnyExcept((byte)0), $"{module} did not learn");
         });
 
         var (code, answer, error) = Host.Run(

@@ -84,7 +84,7 @@ public sealed class StorageTrainTests : IDisposable
         const string Name = "layer.1.mlp.down_proj.weight";
         Assert.True(source.Parameters.TryGet(Name, out _, out _, out var wanted));
         Assert.True(merged.TryGet(Name, out _, out _, out var given));
-        Assert.True(wanted.SequenceEqual(given));
+        Assert.Equal(wanted.ToArray(), given.ToArray());
         foreach (var flags in (string[][])[["--bits", "4"], ["--bits", "8", "--weights", "bfloat16"]])
         {
             var (code, answer, error) = Host.Run(

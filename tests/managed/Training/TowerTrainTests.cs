@@ -59,6 +59,6 @@ public sealed class TowerTrainTests : IDisposable
     {
         using var source = new CheckpointSource(CheckpointReader.Open(folder));
         Assert.True(source.TryGet(name, out _, out _, out var bytes), name);
-        return System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(bytes).ToArray();
+        return System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(bytes.ToArray()).ToArray();
     }
 }

@@ -263,7 +263,7 @@ public sealed class RankTrainTests : IDisposable
         static float[] Floats(SafetensorsFile file, string name)
         {
             var values = new float[file[name].Shape.Aggregate(1L, (x, y) => x * y)];
-            TensorConvert.ToFloats(file[name].Type, file.Bytes(name), values);
+            TensorConvert.ToFloats(file[name].Type, file.Bytes(name), 0, values);
             return values;
         }
     }

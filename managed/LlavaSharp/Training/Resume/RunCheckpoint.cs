@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using LlavaSharp.Checkpoints;
 using LlavaSharp.Interop;
 using LlavaSharp.Zero;
@@ -45,7 +44,8 @@ public static class RunCheckpoint
                        select new TensorSource(StoredState.Prefixes[slot] + p.Name, TensorType.F32, p.Shape, stream =>
                        {
                            read(slot, p);
-                           stream.Write(MemoryMarshal.AsBytes(buffer.AsSpan(0, (int)p.Count)));
+                           RequireFinite(slot, p.Name, p.Shape, buffer.AsSpan(0, (int)p.Count));
+                           LongBytes.Of(buffer.AsSpan(0, (int)p.Count)).WriteTo(stream);
                        }),
                 ];
                 if (tensors.Length > 0)
@@ -83,9 +83,10 @@ public static class RunCheckpoint
                 {
                     var values = new float[p.Count];
                     state.Read(slot, p, values);
+                    RequireFinite(slot, p.Name, p.Shape, values);
                     if (slot == Slot.Weight)
                     {
-                        model.Write(p.Name, ElementType.Float32, p.Shape, MemoryMarshal.AsBytes<float>(values));
+                        model.Write(p.Name, ElementType.Float32, p.Shape, LongBytes.Of(values));
                     }
                     else
                     {
@@ -96,6 +97,17 @@ public static class RunCheckpoint
         }
 
         trainer.StepCount = optimizerSteps;
+    }
+
+    // A state whose weights are not finite is neither kept nor gone on with: no update leads back from it.
+    private static void RequireFinite(Slot slot, string name, IReadOnlyList<long> shape, ReadOnlySpan<float> values)
+    {
+        if (slot == Slot.Weight && FiniteValues.FindOther(TensorType.F32, LongBytes.Of(values)) is >= 0 and var at)
+        {
+            throw new UserErrorException($"the trained weight {name} is not finite: "
+                + $"{FiniteValues.Place(TensorType.F32, LongBytes.Of(values), at, [.. shape])}; such a state is not kept. Lower "
+                + "--learning_rate, and go on from an earlier checkpoint, if there is one");
+        }
     }
 
     private static void WriteShard(string folder, ParameterInfo[] trained, Trainer trainer, Sharding sharding)
@@ -116,7 +128,8 @@ public static class RunCheckpoint
                 {
                     var values = new float[count];
                     trainer.ReadShard(slot, p.Unit, values);
-                    stream.Write(MemoryMarshal.AsBytes<float>(values));
+                    RequireFinite(slot, ZeroUnit.NameOf(p), [count], values);
+                    LongBytes.Of(values).WriteTo(stream);
                 }));
             }
         }

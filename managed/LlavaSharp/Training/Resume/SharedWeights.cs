@@ -16,6 +16,10 @@ internal sealed class SharedWeights(Model model, Trainer trainer, Sharding shard
 {
     private const int Done = -1;
 
+    // This process's part of the unit that was asked for last: its parameters come one after another.
+    private float[] _part = [];
+    private int _unit = -1;
+
     /// <summary>Lets rank 0 write, while the others serve it.</summary>
     /// <param name="write">Done on rank 0.</param>
     /// <exception cref="UserErrorException">It cannot be written; thrown on all.</exception>
@@ -56,34 +60,50 @@ internal sealed class SharedWeights(Model model, Trainer trainer, Sharding shard
         return BinaryPrimitives.ReadInt32LittleEndian(sharding.Ranks.Gather("asking for a parameter", bytes)[0]);
     }
 
-    // Every process's part of the parameter, padded to the longest.
+    // A parameter in pieces: what all processes hand over of one together, a copy of each, must fit an array.
     private float[] Collect(ParameterInfo p)
     {
+        const int Together = 1 << 26;
+        var values = new float[p.Count];
+        var piece = Math.Max(1, Together / sharding.Ranks.World);
+        for (long at = 0; at < p.Count; at += piece)
+        {
+            Collect(p, p.Offset + at, values.AsSpan((int)at, (int)Math.Min(piece, p.Count - at)));
+        }
+
+        return values;
+    }
+
+    // Every process's part of a stretch of the unit, padded to the longest.
+    private void Collect(ParameterInfo p, long begin, Span<float> values)
+    {
+        var end = begin + values.Length;
         var (shard, world) = (trainer.Shard(Slot.Weight, p.Unit), sharding.Ranks.World);
         var size = Zero.ZeroPlan.ShardOf(shard.Whole, world);
-        (long From, long To) Overlap(int rank) => (Math.Max(p.Offset, rank * size), Math.Min(p.Offset + p.Count, (rank + 1) * size));
+        (long From, long To) Overlap(int rank) => (Math.Max(begin, rank * size), Math.Min(end, (rank + 1) * size));
         var longest = Enumerable.Range(0, world).Max(r => Math.Max(0, Overlap(r).To - Overlap(r).From));
         var own = new float[longest];
         var (from, to) = Overlap(sharding.Ranks.Rank);
         if (from < to)
         {
-            var part = new float[shard.Count];
-            trainer.ReadShard(Slot.Weight, p.Unit, part);
-            part.AsSpan((int)(from - shard.Begin), (int)(to - from)).CopyTo(own);
+            if (_unit != p.Unit)
+            {
+                (_unit, _part) = (p.Unit, new float[shard.Count]);
+                trainer.ReadShard(Slot.Weight, p.Unit, _part);
+            }
+
+            _part.AsSpan((int)(from - shard.Begin), (int)(to - from)).CopyTo(own);
         }
 
         var all = sharding.Ranks.Gather($"handing {p.Name} over", MemoryMarshal.AsBytes<float>(own));
-        var values = new float[p.Count];
         for (var rank = 0; rank < world; rank++)
         {
             (from, to) = Overlap(rank);
             if (from < to)
             {
-                MemoryMarshal.Cast<byte, float>(all[rank])[..(int)(to - from)].CopyTo(values.AsSpan((int)(from - p.Offset)));
+                MemoryMarshal.Cast<byte, float>(all[rank])[..(int)(to - from)].CopyTo(values[(int)(from - begin)..]);
             }
         }
-
-        return values;
     }
 
     private sealed class Source(SharedWeights weights) : IParameterSource
@@ -91,7 +111,7 @@ internal sealed class SharedWeights(Model model, Trainer trainer, Sharding shard
         private readonly ModelParameterSource _whole = new(weights.Model);
         private float[] _values = [];
 
-        public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
+        public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out LongBytes bytes)
         {
             var index = weights.IndexOf(canonicalName);
             if (index < 0 || !weights.IsDivided(index))
@@ -103,7 +123,7 @@ internal sealed class SharedWeights(Model model, Trainer trainer, Sharding shard
             var parameter = weights.Model.Parameters[index];
             _values = weights.Collect(parameter);
             (type, shape) = (TensorType.F32, parameter.Shape);
-            bytes = MemoryMarshal.AsBytes<float>(_values);
+            bytes = LongBytes.Of(_values);
             return true;
         }
 

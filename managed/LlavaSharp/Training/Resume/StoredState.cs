@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using LlavaSharp.Checkpoints;
@@ -91,7 +90,7 @@ internal sealed class StoredState : IDisposable
                     + $"but the model's is F32 [{string.Join(", ", parameter.Shape)}]");
             }
 
-            MemoryMarshal.Cast<byte, float>(file.Bytes(name)).CopyTo(values);
+            TensorConvert.ToFloats(TensorType.F32, file.Bytes(name), 0, values);
             return;
         }
 
@@ -106,9 +105,11 @@ internal sealed class StoredState : IDisposable
         var end = parameter.Offset + parameter.Count;
         for (var rank = (int)(parameter.Offset / size); rank < _shards.Count && rank * size < end; rank++)
         {
-            var part = MemoryMarshal.Cast<byte, float>(_shards[rank].Bytes(TensorName(slot, unit)));
-            var (from, to) = (Math.Max(parameter.Offset, rank * size), Math.Min(end, (rank * size) + part.Length));
-            part[(int)(from - (rank * size))..(int)(to - (rank * size))].CopyTo(values[(int)(from - parameter.Offset)..]);
+            var part = _shards[rank].Bytes(TensorName(slot, unit));
+            var begin = rank * size;
+            var (from, to) = (Math.Max(parameter.Offset, begin), Math.Min(end, begin + (part.Length / sizeof(float))));
+            TensorConvert.ToFloats(
+                TensorType.F32, part, from - begin, values.Slice((int)(from - parameter.Offset), (int)(to - from)));
         }
     }
 

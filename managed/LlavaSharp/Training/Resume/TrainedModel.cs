@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using LlavaSharp.Checkpoints;
 using LlavaSharp.Interop;
 
@@ -18,7 +17,7 @@ public sealed class TrainedModel : IParameterSource, IDisposable
     {
         Base = source;
         using (var engine = new Engine(new EngineOptions { Threads = 1 }))
-        using (var model = new Model(engine, ModelLoader.ToModelConfig(source.Config)))
+        using (var model = ModelLoader.MakeModel(engine, source.Config))
         {
             // Its table alone is of interest: where parameters lie in a unit. A page that nobody touches costs nothing.
             _trained = model.Parameters.Where(p => (p.Kind & trained) != 0).ToDictionary(p => p.Name, StringComparer.Ordinal);
@@ -48,7 +47,7 @@ public sealed class TrainedModel : IParameterSource, IDisposable
             throw new UserErrorException($"{folder} is damaged: {damage}; name another checkpoint");
         }
 
-        var options = TrainOptionsParser.Parse(["--config", Path.Combine(folder, ResolvedConfig.FileName)]).Options;
+        var options = TrainOptionsParser.ParseRun(Path.Combine(folder, ResolvedConfig.FileName));
         if (options.LoraEnable || options.TuneMmMlpAdapter)
         {
             var projector = Path.Combine(folder, MmProjectorFile.FileName);
@@ -70,7 +69,7 @@ public sealed class TrainedModel : IParameterSource, IDisposable
     }
 
     /// <inheritdoc/>
-    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out ReadOnlySpan<byte> bytes)
+    public bool TryGet(string canonicalName, out TensorType type, out long[] shape, out LongBytes bytes)
     {
         if (!_trained.TryGetValue(canonicalName, out var parameter))
         {
@@ -81,7 +80,7 @@ public sealed class TrainedModel : IParameterSource, IDisposable
         var values = _values.AsSpan(0, (int)parameter.Count);
         _state.Read(Slot.Weight, parameter, values);
         (type, shape) = (TensorType.F32, parameter.Shape);
-        bytes = MemoryMarshal.AsBytes(values);
+        bytes = LongBytes.Of(values);
         return true;
     }
 
