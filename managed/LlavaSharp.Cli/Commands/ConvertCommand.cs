@@ -30,7 +30,8 @@ internal static class ConvertCommand
           --image_aspect_ratio M square or pad, of a language model [pad]
           --without_tower        llava: leave the tower's weights to the folder that mm_vision_tower names
           --shard_size N         largest file of weights [5GB]
-          --template NAME        gguf: the conversation format that servers are to ask it in [v1]
+          --template NAME        the conversation format that it is to be asked in: stated in config.json,
+                                 in gguf the chat template [what it was trained with; else v1]
 
           $ llavasharp convert --from llava-v1.5-7b --to llava-v1.5-7b-hf --layout hf \
               --vision_tower clip-vit-large-patch14-336
@@ -53,7 +54,7 @@ internal static class ConvertCommand
         var aspect = new Option<string?>("--image_aspect_ratio");
         var without = new Option<bool>("--without_tower");
         var shard = new Option<string>("--shard_size") { DefaultValueFactory = _ => "5GB" };
-        var template = new Option<string>("--template") { DefaultValueFactory = _ => "v1" };
+        var template = new Option<string?>("--template");
         var command = new Command("convert", "convert a model")
         {
             from, to, layout, type, tower, projector, projectorType, aspect, without, shard, template,
@@ -73,7 +74,7 @@ internal static class ConvertCommand
             parsed.GetValue(type),
             ExportTypes.ParseSize(parsed.GetValue(shard)!),
             !parsed.GetValue(without),
-            parsed.GetValue(template)!));
+            parsed.GetValue(template)));
         return new(
             command,
             "writes a model in transformers', the original LLaVA code's or llama.cpp's layout",
@@ -82,7 +83,7 @@ internal static class ConvertCommand
     }
 
     private static int Run(
-        Shell shell, ModelParts parts, string to, string layout, string? typeName, long shardBytes, bool withTower, string template)
+        Shell shell, ModelParts parts, string to, string layout, string? typeName, long shardBytes, bool withTower, string? template)
     {
         ModelFolders.CheckNames(layout, typeName);
         ModelFolders.Check(
@@ -90,8 +91,8 @@ internal static class ConvertCommand
         if (TrainedModel.IsCheckpoint(parts.LanguageFolder))
         {
             using var trained = TrainedModel.Open(parts.LanguageFolder, parts.ClipFolder);
-            using var whole = new AdaptedModel(trained.Base, trained);
-            shell.Out.WriteLine(ModelFolders.Write(whole, to, layout, typeName, shardBytes, withTower, template));
+            using var whole = new AdaptedModel(trained.Base, trained, parts.LanguageFolder);
+            shell.Out.WriteLine(ModelFolders.Write(whole, to, layout, typeName, shardBytes, withTower, template, shell.Error.WriteLine));
             return ExitCode.Ok;
         }
 
@@ -106,7 +107,7 @@ internal static class ConvertCommand
             throw new UserErrorException($"--from {parts.LanguageFolder} is a language model; name its projector with --projector");
         }
 
-        shell.Out.WriteLine(ModelFolders.Write(model, to, layout, typeName, shardBytes, withTower, template));
+        shell.Out.WriteLine(ModelFolders.Write(model, to, layout, typeName, shardBytes, withTower, template, shell.Error.WriteLine));
         return ExitCode.Ok;
     }
 

@@ -20,14 +20,20 @@ internal static class GenerateCommand
           --vision_tower DIR     the CLIP folder, if config.json names one that is not here
           --prompt TEXT          the question
           --image FILE           a PNG or JPEG; without it the question is text alone
-          --template NAME        conversation format [v1]
+          --template NAME        conversation format, by train's --version names (Intel's: itrex_v1 …)
+                                 [what the model was trained with, by its config.json or
+                                 train_config.json; else v1]
           --temperature T        0 always takes the likeliest token; LLaVA's chat uses 0.2 [0]
           --top_p P              draw from the likeliest tokens whose probabilities reach P [1]
           --max_new_tokens N     longest answer [512]
           --seed N               seed of the draws [0]
           --bits N               the decoder's linears in 8 bits, or in 4 (NF4), in memory [16]
           --weights TYPE         all weights in memory: float32, or bfloat16 for half of it [float32]
-          --json                 print {"input_ids", "output_ids", "text"}; -200 is where the image goes
+          --json                 print {"input_ids", "output_ids", "text", "finish_reason"}; -200 is where
+                                 the image goes; finish_reason is stop, or length at --max_new_tokens
+
+        An answer ends at the end tokens of config.json and generation_config.json and at the text that
+        closes the format's answers (</s>, <|im_end|>, ###), which is cut off.
 
           $ llavasharp generate --model finetune --image cat.jpg --prompt "What is the cat doing?"
 
@@ -45,7 +51,7 @@ internal static class GenerateCommand
         var tower = new Option<string?>("--vision_tower");
         var prompt = new Option<string>("--prompt") { Required = true };
         var image = new Option<string?>("--image");
-        var template = new Option<string>("--template") { DefaultValueFactory = _ => "v1" };
+        var template = new Option<string?>("--template");
         var temperature = Flag.Number("--temperature", 0);
         var topP = Flag.Number("--top_p", 1, 1);
         var longest = Flag.Whole("--max_new_tokens", 512, 1);
@@ -60,8 +66,8 @@ internal static class GenerateCommand
         command.SetAction(parsed => Run(
             shell,
             () => new ChatModel(
-                parsed.GetRequiredValue(model), parsed.GetValue(template)!, parsed.GetValue(adapter), parsed.GetValue(tower),
-                StorageFlags.Read(parsed.GetValue(weights)!, parsed.GetValue(bits)!)),
+                parsed.GetRequiredValue(model), parsed.GetValue(template), parsed.GetValue(adapter), parsed.GetValue(tower),
+                StorageFlags.Read(parsed.GetValue(weights)!, parsed.GetValue(bits)!), shell.Error.WriteLine),
             parsed.GetRequiredValue(prompt),
             parsed.GetValue(image),
             new GenerationOptions
@@ -87,7 +93,14 @@ internal static class GenerateCommand
         {
             var answer = chat.Complete(prompt, image, options, shell.Cancellation);
             shell.Out.WriteLine(JsonSerializer.Serialize(
-                new { input_ids = answer.InputIds, output_ids = answer.OutputIds, text = answer.Text }, Json));
+                new
+                {
+                    input_ids = answer.InputIds,
+                    output_ids = answer.OutputIds,
+                    text = answer.Text,
+                    finish_reason = answer.FinishReason,
+                },
+                Json));
             return ExitCode.Ok;
         }
 

@@ -21,7 +21,8 @@ internal static class MergeLoraCommand
           --dtype T              f32, f16 or bf16, with gguf also q8_0 [as the base is stored]
           --vision_tower DIR     the CLIP folder, if config.json names one that is not here
           --shard_size N         largest file of weights [5GB]
-          --template NAME        gguf: the conversation format that servers are to ask it in [v1]
+          --template NAME        the conversation format that it is to be asked in: stated in config.json,
+                                 in gguf the chat template [what it was trained with; else v1]
           --unmerge              takes the adapter out of a model that it was merged into, W - s·B·A;
                                  what trained beside it stays; not for DoRA's
 
@@ -41,7 +42,7 @@ internal static class MergeLoraCommand
         var type = new Option<string?>("--dtype");
         var tower = new Option<string?>("--vision_tower");
         var shard = new Option<string>("--shard_size") { DefaultValueFactory = _ => "5GB" };
-        var template = new Option<string>("--template") { DefaultValueFactory = _ => "v1" };
+        var template = new Option<string?>("--template");
         var unmerge = new Option<bool>("--unmerge");
         var command = new Command("merge-lora", "merge an adapter") { model, adapter, output, layout, type, tower, shard, template, unmerge };
         command.SetAction(parsed => Run(
@@ -53,7 +54,7 @@ internal static class MergeLoraCommand
             parsed.GetValue(type),
             parsed.GetValue(tower),
             ExportTypes.ParseSize(parsed.GetValue(shard)!),
-            parsed.GetValue(template)!,
+            parsed.GetValue(template),
             parsed.GetValue(unmerge)));
         return new(
             command,
@@ -64,12 +65,13 @@ internal static class MergeLoraCommand
 
     private static int Run(
         Shell shell, string folder, string adapter, string output, string layout, string? typeName, string? tower, long shardBytes,
-        string template, bool unmerge)
+        string? template, bool unmerge)
     {
         ModelFolders.CheckNames(layout, typeName);
         ModelFolders.Check(output, ("--model", folder), ("--adapter", adapter), ("--vision_tower", tower));
         using var model = AdaptedModel.Open(folder, adapter, tower, unmerge);
-        shell.Out.WriteLine(ModelFolders.Write(model, output, layout, typeName, shardBytes, withTower: true, template));
+        shell.Out.WriteLine(ModelFolders.Write(
+            model, output, layout, typeName, shardBytes, withTower: true, template, shell.Error.WriteLine));
         return ExitCode.Ok;
     }
 }

@@ -1,7 +1,6 @@
 using LlavaSharp.Checkpoints;
 using LlavaSharp.Gguf;
 using LlavaSharp.Lora;
-using LlavaSharp.Templates;
 
 namespace LlavaSharp.Cli.Commands;
 
@@ -40,11 +39,19 @@ internal static class ModelFolders
     /// <param name="typeName">Precision; null means as stored.</param>
     /// <param name="shardBytes">Largest shard.</param>
     /// <param name="withTower">Whether LLaVA's layout holds the tower's weights.</param>
-    /// <param name="template">Name of the conversation format that GGUF carries.</param>
+    /// <param name="template">Name of the conversation format that the result states; null for the one it was trained with.</param>
+    /// <param name="note">Receives lines about the result: which template it states, what its layout cannot say.</param>
     /// <returns>What was written, for a line of output.</returns>
     public static string Write(
-        AdaptedModel model, string target, string layout, string? typeName, long shardBytes, bool withTower, string template)
+        AdaptedModel model, string target, string layout, string? typeName, long shardBytes, bool withTower, string? template,
+        Action<string> note)
     {
+        var choice = TemplateChoice.Make(model.Fields, template);
+        if (layout == "gguf" && choice.Note is { } line)
+        {
+            note(line);
+        }
+
         if (model.Config.Vision is null)
         {
             throw new UserErrorException("the model has no vision tower; name a CLIP folder with --vision_tower");
@@ -57,7 +64,7 @@ internal static class ModelFolders
             Parameters = model.Parameters,
             Tokenizer = model.Base.LoadTokenizer(),
             Processor = model.Base.LoadProcessor(),
-            Fields = model.Fields,
+            Fields = template is null ? model.Fields : model.Fields.With(LlavaFields.TemplateField, choice.Template.FullName),
             Type = layout == "gguf" || typeName is null ? stored : ExportTypes.ParseType(typeName),
             ShardBytesMax = shardBytes,
             ModelMaxLength = model.Fields.ModelMaxLength ?? 2048,
@@ -67,7 +74,7 @@ internal static class ModelFolders
             case "gguf":
                 var type = typeName is null ? GgufExport.TypeOf(stored) : GgufTypes.Parse(typeName);
                 var (language, projector) = GgufExport.Write(
-                    target, export, type, Path.GetFileName(Full(target)), ConversationTemplates.Get(template));
+                    target, export, type, Path.GetFileName(Full(target)), choice.Template, note);
                 return $"{Path.GetFullPath(language)}, {Path.GetFullPath(projector)}";
             case "llava":
                 LlavaLayoutWriter.Write(target, export, withTower);

@@ -13,21 +13,40 @@ public sealed class ChatModel : IDisposable
 
     /// <summary>Opens a LLaVA folder.</summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="template">Name of the conversation format.</param>
+    /// <param name="template">Name of the conversation format; null for the one that the model was trained with, or, where no file of
+    /// the folder says, LLaVA's v1.</param>
     /// <param name="adapterFolder">A LoRA adapter to be merged in; the folder is then its base.</param>
     /// <param name="clipFolder">The vision tower, where config.json names one that is not on this machine.</param>
     /// <param name="storage">How its weights are stored; null is float32.</param>
+    /// <param name="note">Receives a line about the template where the choice is worth one.</param>
     /// <exception cref="UserErrorException">The folder or the name is not known or not usable.</exception>
     public ChatModel(
-        string folder, string template = "v1", string? adapterFolder = null, string? clipFolder = null, WeightStorage? storage = null)
+        string folder,
+        string? template = null,
+        string? adapterFolder = null,
+        string? clipFolder = null,
+        WeightStorage? storage = null,
+        Action<string>? note = null)
     {
-        var format = ConversationTemplates.Get(template);
+        if (template is not null)
+        {
+            // A misspelt name is told before gigabytes are read.
+            ConversationTemplates.Get(template);
+        }
+
         _engine = new Engine();
         try
         {
             _loaded = OpenedModel.Open(_engine, folder, adapterFolder, clipFolder, storage);
-            _generator = new TextGenerator(_loaded.Model, _loaded.Tokenizer, format, _loaded.Config.Text.EosIds,
-                new PromptRules { ImageStartEnd = _loaded.Config.ImageStartEnd });
+            var choice = TemplateChoice.Make(_loaded.Fields, template);
+            if (choice.Note is { } line)
+            {
+                note?.Invoke(line);
+            }
+
+            _generator = new TextGenerator(_loaded.Model, _loaded.Tokenizer, choice.Template, _loaded.Config.Text.EosIds,
+                new PromptRules { ImageStartEnd = _loaded.Config.ImageStartEnd })
+            { Config = _loaded.Config };
         }
         catch
         {

@@ -28,7 +28,7 @@ public sealed class OpenedModel : IDisposable
                 + (adapterFolder is null ? "" : $", or an adapter whose config.json is LLaVA's"));
         }
 
-        Config = source.Config;
+        (Config, Fields) = (source.Config, source.Fields);
         Tokenizer = source.Base.LoadTokenizer();
         Images = source.Config.PlanImages(source.Base.LoadProcessor());
         _loaded = ModelLoader.Load(engine, source.Config, source.Parameters, storage);
@@ -39,6 +39,9 @@ public sealed class OpenedModel : IDisposable
 
     /// <summary>Its shape.</summary>
     public LlavaConfig Config { get; }
+
+    /// <summary>What is known of its training.</summary>
+    public LlavaFields Fields { get; }
 
     /// <summary>Its tokenizer.</summary>
     public LlavaTokenizer Tokenizer { get; }

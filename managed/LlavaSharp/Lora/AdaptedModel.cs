@@ -17,9 +17,10 @@ public sealed class AdaptedModel : IDisposable
     /// <summary>A model of which something has been trained since.</summary>
     /// <param name="source">Its files; owned from here on.</param>
     /// <param name="trained">Its parameters as they are now; borrowed.</param>
-    public AdaptedModel(ModelSource source, IParameterSource trained)
+    /// <param name="run">The folder of the training, whose template is the model's.</param>
+    public AdaptedModel(ModelSource source, IParameterSource trained, string run)
     {
-        (Base, Fields, Parameters) = (source, source.ReadFields(), trained);
+        (Base, Fields, Parameters) = (source, source.ReadFields().WithTemplateOf(run), trained);
     }
 
     /// <summary>The base's files.</summary>
@@ -71,7 +72,8 @@ public sealed class AdaptedModel : IDisposable
         try
         {
             adapter = adapterFolder is null ? null : AdapterReader.Open(adapterFolder);
-            var opened = new AdaptedModel(source, adapter, fields ?? source.ReadFields(), unmerge);
+            var opened = new AdaptedModel(
+                source, adapter, (fields ?? source.ReadFields()).WithTemplateOf(adapterFolder, parts.LanguageFolder), unmerge);
             (source, adapter) = (null, null);
             return opened;
         }

@@ -5,8 +5,11 @@ namespace LlavaSharp.Templates;
 /// <summary>The strings that turn a conversation into a prompt. A checkpoint must be asked with the template it was trained with.</summary>
 public sealed record ConversationTemplate
 {
-    /// <summary>The name it was asked for by.</summary>
+    /// <summary>Its name in its registry.</summary>
     public required string Name { get; init; }
+
+    /// <summary>The name that means this template in every verb: <see cref="Name"/>, for Intel's with <c>itrex_</c> before it.</summary>
+    public string FullName => Dialect == TemplateDialect.Itrex ? ConversationTemplates.ItrexPrefix + Name : Name;
 
     /// <summary>Text at the start of every prompt.</summary>
     public required string System { get; init; }
@@ -41,13 +44,9 @@ public sealed record ConversationTemplate
     /// <summary>Whether a sample must be human, gpt, human, gpt…; the oldest path takes any order.</summary>
     public bool Alternates => Style != SeparatorStyle.Single;
 
-    /// <summary>The mark that ends an answer, and with it a generation; null where a line break or nothing does.</summary>
-    public string? EndMark => Style switch
-    {
-        SeparatorStyle.Two or SeparatorStyle.Llama2 => Separator2,
-        SeparatorStyle.Mpt => Separator,
-        _ => null,
-    };
+    /// <summary>The text that ends an answer: the separator that closes the model's turns in training. Generation stops at it and cuts
+    /// it off, whether it is one token or several.</summary>
+    public string StopText => Separator2 ?? Separator;
 
     /// <summary>The template with another system text: what a <c>system</c> turn of a ShareGPT item asks for.</summary>
     /// <param name="text">The text, without the format's own opening.</param>

@@ -3,9 +3,17 @@ using static LlavaSharp.Templates.TemplateTexts;
 
 namespace LlavaSharp.Templates;
 
-/// <summary>The templates by name.</summary>
+/// <summary>The templates by name. A name means the same template in every verb: <c>v0</c> and <c>v0.5</c>, which are about padding in
+/// LLaVA's recipe, are <c>vicuna_v1</c> everywhere. Intel's templates, whose texts differ, are named <c>itrex_…</c> wherever the
+/// dialect is not given.</summary>
 public static class ConversationTemplates
 {
+    /// <summary>The template of a model that does not say how it was trained.</summary>
+    public const string DefaultName = "v1";
+
+    /// <summary>What tells Intel's names from LLaVA's where the dialect is not given.</summary>
+    internal const string ItrexPrefix = "itrex_";
+
     private static readonly Turn[] Renewables = [new("human", ExampleQuestion), new("gpt", ExampleAnswer)];
 
     private static readonly SortedDictionary<string, ConversationTemplate> Upstream = Index(
@@ -16,7 +24,7 @@ public static class ConversationTemplates
         Two("llava_v1", CuriousHuman, "USER", "ASSISTANT", "v1"),
         Two("v1_mmtag", VisualContent, "USER", "ASSISTANT", "v1_mmtag"),
         Single("default", CuriousHuman, "Unknown") with { Examples = Renewables },
-        Single("v0", CuriousHuman, "Unknown") with { Examples = Renewables },
+        Single("vicuna_v0", CuriousHuman, "Unknown") with { Examples = Renewables },
         Single("llava_v0", CuriousHuman, "Unknown"),
         Single("v0_mmtag", VisualContent, "v0_mmtag"),
         Inst("llama_2", Llama2, "<s>"),
@@ -33,27 +41,34 @@ public static class ConversationTemplates
         Inst("mistral_instruct", "", "") with { Dialect = TemplateDialect.Itrex },
         ChatMl("mpt_oh", Mpt, "mpt_oh") with { Dialect = TemplateDialect.Itrex });
 
-    /// <summary>The names that <see cref="Get"/> knows, sorted.</summary>
+    /// <summary>The names of a registry, sorted, without the <c>itrex_</c> that tells Intel's from LLaVA's.</summary>
     /// <param name="dialect">Whose registry.</param>
     public static IReadOnlyCollection<string> Names(TemplateDialect dialect = TemplateDialect.Upstream) => Registry(dialect).Keys;
 
     /// <summary>Finds a template.</summary>
-    /// <param name="name">Its name in the registry.</param>
+    /// <param name="name">Its name in the registry; LLaVA's registry also knows <c>v0</c>, <c>v0.5</c> and Intel's templates as
+    /// <c>itrex_…</c>.</param>
     /// <param name="dialect">Whose registry.</param>
-    /// <exception cref="UserErrorException">No such template; the message names the known ones.</exception>
+    /// <exception cref="UserErrorException">No such template; the message names the known ones. A misspelt name, which LLaVA silently
+    /// trains as vicuna_v1, is refused, too.</exception>
     public static ConversationTemplate Get(string name, TemplateDialect dialect = TemplateDialect.Upstream) =>
-        Registry(dialect).TryGetValue(name, out var template)
-            ? template
-            : throw new UserErrorException(
-                $"conversation template \"{name}\" is not known; known are {string.Join(", ", Names(dialect))}");
+        Find(name, dialect) ?? throw new UserErrorException(
+            $"conversation template \"{name}\" is not known; known are {string.Join(", ", Names(dialect))}"
+            + (dialect == TemplateDialect.Upstream ? $", {string.Join(", ", Itrex.Values.Select(t => t.FullName))}" : ""));
 
-    /// <summary>
-    /// The template that upstream's <c>--version</c> trains with: <c>v0</c> and <c>v0.5</c> are about padding only and leave
-    /// the default, vicuna_v1. A misspelt name, which the original silently trains as vicuna_v1, is refused.
-    /// </summary>
-    /// <param name="version">The flag's value.</param>
-    /// <exception cref="UserErrorException">No such template; the message names the known ones.</exception>
-    public static ConversationTemplate ForVersion(string version) => Get(version is "v0" or "v0.5" ? "vicuna_v1" : version);
+    /// <summary>Finds a template by a name that <see cref="Get"/> knows.</summary>
+    /// <param name="name">The name.</param>
+    /// <param name="dialect">Whose registry.</param>
+    /// <returns>The template; null where there is none of that name.</returns>
+    public static ConversationTemplate? Find(string name, TemplateDialect dialect = TemplateDialect.Upstream)
+    {
+        if (name.StartsWith(ItrexPrefix, StringComparison.Ordinal))
+        {
+            return Itrex.GetValueOrDefault(name[ItrexPrefix.Length..]);
+        }
+
+        return Registry(dialect).GetValueOrDefault(dialect == TemplateDialect.Upstream && name is "v0" or "v0.5" ? "vicuna_v1" : name);
+    }
 
     private static SortedDictionary<string, ConversationTemplate> Registry(TemplateDialect dialect) =>
         dialect == TemplateDialect.Itrex ? Itrex : Upstream;

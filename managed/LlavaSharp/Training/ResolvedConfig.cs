@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using LlavaSharp.Checkpoints;
 
 namespace LlavaSharp.Training;
 
@@ -8,7 +9,7 @@ namespace LlavaSharp.Training;
 public static class ResolvedConfig
 {
     /// <summary>File name in the output folder.</summary>
-    public const string FileName = "train_config.json";
+    public const string FileName = LlavaFields.RunFile;
 
     /// <summary>How the files of a run are indented; text stays readable, not escaped.</summary>
     internal static JsonSerializerOptions Readable { get; } = new()
@@ -56,7 +57,7 @@ public static class ResolvedConfig
             ["flags"] = FlagsJson(setup.Options),
             ["resolved"] = new JsonObject
             {
-                ["conversation_template"] = setup.Template.Name,
+                [LlavaFields.TemplateField] = setup.Template.FullName,
                 ["mm_projector_type"] = setup.Config.Projector.Name,
                 ["mm_vision_select_layer"] = setup.Config.FeatureLayer,
                 ["samples"] = setup.Plan.SampleCount,

@@ -43,6 +43,7 @@ internal static class ResultFiles
             Parameters = weights,
             Tokenizer = setup.Tokenizer,
             Processor = setup.Processor,
+            Fields = LlavaFields.None.With(LlavaFields.TemplateField, setup.Template.FullName),
             ModelMaxLength = setup.Options.ModelMaxLength,
         };
         if (HuggingFaceLlavaWriter.CanExport(setup.Config, out var reason))
@@ -84,6 +85,7 @@ internal static class ResultFiles
                 .Where(p => (p.Trainable && p.Kind != UnitKinds.Lora) || (setup.AddsTokens && p.Name is "embed.weight" or "head.weight"))
                 .Select(p => p.Name)],
             Fields = LlavaFields.None
+                .With(LlavaFields.TemplateField, setup.Template.FullName)
                 .With("mm_vision_tower", options.VisionTower ?? options.ModelNameOrPath)
                 .With("tokenizer_model_max_length", options.ModelMaxLength)
                 .With("freeze_mm_mlp_adapter", options.FreezeMmMlpAdapter)

@@ -44,6 +44,7 @@ internal static class StageOneFiles
         json["tune_mm_mlp_adapter"] = true;
         json["freeze_mm_mlp_adapter"] = options.FreezeMmMlpAdapter;
         json["mm_projector_lr"] = options.MmProjectorLr;
+        json[Checkpoints.LlavaFields.TemplateField] = setup.Template.FullName;
         json["mm_use_im_start_end"] = setup.Config.ImageStartEnd;
         json["mm_use_im_patch_token"] = setup.Config.ImagePatchToken;
         json["vocab_size"] = text.VocabularySize;

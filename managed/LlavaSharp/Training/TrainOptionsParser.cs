@@ -51,6 +51,14 @@ public static class TrainOptionsParser
         return (options, [.. notes.Distinct()]);
     }
 
+    /// <summary>Reads the flags of an earlier run from its train_config.json. What its DeepSpeed file decided is among them, so that file,
+    /// which may be gone, or be for other processes, is not read again.</summary>
+    /// <param name="path">The file.</param>
+    /// <returns>The options.</returns>
+    /// <exception cref="UserErrorException">The file cannot be read, or holds an unknown flag or a bad value.</exception>
+    public static TrainOptions ParseRun(string path) => Parse(
+        [.. FlagFile.Read(path).Where(f => f.Name != "deepspeed").Select(f => $"--{f.Name}={f.Value}")]).Options;
+
     private static List<(string Name, string? Value)> Split(IReadOnlyList<string> arguments)
     {
         var given = new List<(string, string?)>();

@@ -216,8 +216,8 @@ public sealed class TrainSetup : IDisposable
         (not null, not null) => throw new UserErrorException(
             "--version and --template both name a conversation template, and their texts differ; give one"),
         (null, { } name) => ConversationTemplates.Get(name, TemplateDialect.Itrex),
-        ({ } name, null) => ConversationTemplates.ForVersion(name),
-        _ => ConversationTemplates.Get(options.TuneMmMlpAdapter ? "plain" : "v1"),
+        ({ } name, null) => ConversationTemplates.Get(name),
+        _ => ConversationTemplates.Get(options.TuneMmMlpAdapter ? "plain" : ConversationTemplates.DefaultName),
     };
 
     /// <summary>The folders that a run's model lies in.</summary>

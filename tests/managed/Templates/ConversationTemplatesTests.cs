@@ -56,7 +56,7 @@ public sealed class ConversationTemplatesTests
     public void The_first_answer_of_the_oldest_template_is_an_example()
     {
         var template = ConversationTemplates.Get("default");
-        Assert.Equal(template with { Name = "v0" }, ConversationTemplates.Get("v0"));
+        Assert.Equal(template with { Name = "vicuna_v0" }, ConversationTemplates.Get("vicuna_v0"));
         Assert.Equal(["human", "gpt"], template.Examples.Select(e => e.From));
         Assert.EndsWith("economic and social instability.\n", template.Examples[1].Value, StringComparison.Ordinal);
         Assert.Contains("while being safe.  Your answers", ConversationTemplates.Get("llama_2").System, StringComparison.Ordinal);
@@ -64,13 +64,33 @@ public sealed class ConversationTemplatesTests
     }
 
     [Fact]
-    public void Versions_choose_templates_as_upstream_does()
+    public void A_name_means_one_template_and_each_template_has_a_name_that_finds_it()
     {
-        Assert.Equal("vicuna_v1", ConversationTemplates.ForVersion("v0").Name);
-        Assert.Equal("vicuna_v1", ConversationTemplates.ForVersion("v0.5").Name);
-        Assert.Equal("plain", ConversationTemplates.ForVersion("plain").Name);
-        Assert.Throws<UserErrorException>(() => ConversationTemplates.ForVersion("V1"));
+        Assert.Equal("vicuna_v1", ConversationTemplates.Get("v0").Name);
+        Assert.Equal("vicuna_v1", ConversationTemplates.Get("v0.5").Name);
+        Assert.Throws<UserErrorException>(() => ConversationTemplates.Get("V1"));
+        Assert.Null(ConversationTemplates.Find("v0", TemplateDialect.Itrex));
+        foreach (var dialect in Enum.GetValues<TemplateDialect>())
+        {
+            Assert.All(ConversationTemplates.Names(dialect), name =>
+            {
+                var template = ConversationTemplates.Get(name, dialect);
+                Assert.Same(template, ConversationTemplates.Get(template.FullName));
+            });
+        }
+
+        Assert.Same(ConversationTemplates.Get("v1", TemplateDialect.Itrex), ConversationTemplates.Get("itrex_v1", TemplateDialect.Itrex));
+        Assert.Equal("User", ConversationTemplates.Get("itrex_v1").UserRole);
     }
+
+    /// <summary>What LLaVA's own command line stops at: sep2 of the two-separator style, else sep; of [INST] the end mark.</summary>
+    [Theory]
+    [InlineData("</s>", "v1", "vicuna_v1", "llava_v1", "v1_mmtag", "v0", "llama_2", "llava_llama_2", "mistral_instruct", "itrex_v1", "itrex_mistral_instruct")]
+    [InlineData("###", "default", "vicuna_v0", "llava_v0", "v0_mmtag")]
+    [InlineData("<|im_end|>", "mpt", "chatml_direct", "mistral_direct", "itrex_mpt_oh")]
+    [InlineData("\n", "plain", "v0_plain", "itrex_plain")]
+    public void Answers_end_at_the_text_that_closes_them_in_training(string stop, params string[] names) =>
+        Assert.All(names, name => Assert.Equal(stop, ConversationTemplates.Get(name).StopText));
 
     [Fact]
     public void A_system_text_keeps_the_formats_opening()
@@ -86,7 +106,8 @@ public sealed class ConversationTemplatesTests
         var error = Assert.Throws<UserErrorException>(() => ConversationTemplates.Get("mtp"));
         Assert.Equal(
             "conversation template \"mtp\" is not known; known are chatml_direct, default, llama_2, llava_llama_2, llava_v0, llava_v1, "
-            + "mistral_direct, mistral_instruct, mpt, plain, v0, v0_mmtag, v0_plain, v1, v1_mmtag, vicuna_v1",
+            + "mistral_direct, mistral_instruct, mpt, plain, v0_mmtag, v0_plain, v1, v1_mmtag, vicuna_v0, vicuna_v1, "
+            + "itrex_mistral_instruct, itrex_mpt_oh, itrex_plain, itrex_v1",
             error.Message);
         error = Assert.Throws<UserErrorException>(() => ConversationTemplates.Get("vicuna_v1", TemplateDialect.Itrex));
         Assert.Equal("conversation template \"vicuna_v1\" is not known; known are mistral_instruct, mpt_oh, plain, v1", error.Message);
