@@ -19,7 +19,7 @@ internal static class GenerateCommand
           --adapter DIR          a LoRA adapter over it; --model is then its base
           --vision_tower DIR     the CLIP folder, if config.json names one that is not here
           --prompt TEXT          the question
-          --image FILE           a PNG or JPEG; without it the question is text alone
+          --image FILE           JPEG, PNG, WebP, GIF or BMP; without it the question is text alone
           --template NAME        conversation format, by train's --version names (Intel's: itrex_v1 …)
                                  [what the model was trained with, by its config.json or
                                  train_config.json; else v1]

@@ -11,6 +11,7 @@ internal static class ImageFileName
         ["PNG"] = [".png", ".apng"],
         ["GIF"] = [".gif"],
         ["WebP"] = [".webp"],
+        ["BMP"] = [".bmp", ".dib"],
     };
 
     /// <summary>What differs, in words; null when nothing does, or when the name has no extension.</summary>
@@ -18,7 +19,7 @@ internal static class ImageFileName
     public static string? Mismatch(string path)
     {
         var extension = Path.GetExtension(path);
-        Span<byte> start = stackalloc byte[16];
+        Span<byte> start = stackalloc byte[ForeignFile.Looked];
         int read;
         try
         {

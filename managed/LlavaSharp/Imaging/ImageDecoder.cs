@@ -7,13 +7,11 @@ using SkiaSharp;
 namespace LlavaSharp.Imaging;
 
 /// <summary>
-/// Decodes JPEG, PNG, WebP and GIF (first frame), recognised by content, as <c>Image.open(…).convert("RGB")</c>
+/// Decodes JPEG, PNG, WebP, BMP and GIF (first frame), recognised by content, as <c>Image.open(…).convert("RGB")</c>
 /// of the recipe does: alpha is dropped without compositing, colour profiles and EXIF orientation are not applied.
 /// </summary>
 public static class ImageDecoder
 {
-    private const string Formats = "JPEG, PNG, WebP and GIF are read";
-
     /// <summary>Reads and decodes a file.</summary>
     /// <param name="path">The file; its extension does not matter.</param>
     /// <param name="limits">Caps; <see cref="ImageLimits.Default"/> when null.</param>
@@ -41,8 +39,9 @@ public static class ImageDecoder
     /// <exception cref="UserErrorException">The file is missing or is not a picture.</exception>
     public static (int Width, int Height) Measure(string path)
     {
+        // Skia's header and Pillow's disagree about some files of the formats that are decoded here: those are opened.
         using SKCodec? codec = File.Exists(path) ? SKCodec.Create(path) : null;
-        if (codec is not null)
+        if (codec is { EncodedFormat: SKEncodedImageFormat.Jpeg or SKEncodedImageFormat.Png or SKEncodedImageFormat.Webp })
         {
             return (codec.Info.Width, codec.Info.Height);
         }
@@ -124,7 +123,51 @@ public static class ImageDecoder
             image.Dispose();
         }
 
-        return OpenWithSkia(file, format, nameForErrors, limits);
+        return format switch
+        {
+            "BMP" => OpenBmp(file, nameForErrors, limits),
+            "GIF" => OpenGif(file, nameForErrors, limits),
+            _ => OpenWithSkia(file, format, nameForErrors, limits),
+        };
+    }
+
+    private static DecodedImage OpenBmp(ReadOnlySpan<byte> file, string name, ImageLimits limits)
+    {
+        DecodedImage? image = null;
+        string part = "its header";
+        try
+        {
+            BmpFile bmp = BmpFile.Read(file);
+            CheckPixels(bmp.Width, bmp.Height, name, limits);
+            image = new DecodedImage((int)bmp.Width, (int)bmp.Height);
+            part = $"its {bmp.Width} × {bmp.Height} pixels";
+            bmp.Decode(file, image);
+            return image;
+        }
+        catch (InvalidDataException error)
+        {
+            image?.Dispose();
+            throw Damaged("BMP", name, part, error.Message);
+        }
+    }
+
+    private static DecodedImage OpenGif(ReadOnlySpan<byte> file, string name, ImageLimits limits)
+    {
+        GifFirstFrame frame = GifFirstFrame.Read(file)
+            ?? throw Damaged("GIF", name, "its first frame", "the file ends too early, or has none");
+        CheckPixels(frame.Canvas.Width, frame.Canvas.Height, name, limits);
+        DecodedImage pixels = OpenWithSkia(frame.File, "GIF", name, limits);
+        if (frame.IsWhole)
+        {
+            return pixels;
+        }
+
+        using (pixels)
+        {
+            DecodedImage canvas = new(frame.Canvas.Width, frame.Canvas.Height);
+            frame.Paste(pixels, canvas);
+            return canvas;
+        }
     }
 
     /// <summary>Decodes with the general decoder, whatever the format.</summary>
@@ -183,7 +226,7 @@ public static class ImageDecoder
         }
     }
 
-    /// <summary>The format of a file by its first bytes: PNG, JPEG, GIF or WebP.</summary>
+    /// <summary>The format of a file by its first bytes: PNG, JPEG, GIF, WebP or BMP.</summary>
     internal static string Recognise(ReadOnlySpan<byte> file, string name)
     {
         if (file.StartsWith((ReadOnlySpan<byte>)[0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]))
@@ -206,11 +249,11 @@ public static class ImageDecoder
             return "WebP";
         }
 
-        string start = file.IsEmpty ? "is empty" : $"begins with {Convert.ToHexString(file[..Math.Min(8, file.Length)])}";
-        bool tiff = file.StartsWith("II*\0"u8) || file.StartsWith("MM\0*"u8);
-        throw Error(file.IsEmpty ? ImageFault.Empty : tiff ? ImageFault.Tiff : ImageFault.NotAnImage,
-            tiff ? $"image {name} is a TIFF file; {Formats}: convert it." : $"image {name} is not a picture: it {start}; {Formats}.");
+        return file.StartsWith("BM"u8) && IsBmpHeader(file) ? "BMP" : throw ForeignFile.Refusal(file, name);
     }
+
+    // Two letters are few: a bitmap's second header begins with its length, which is small.
+    private static bool IsBmpHeader(ReadOnlySpan<byte> file) => file.Length >= 18 && file[15] + file[16] + file[17] == 0;
 
     private static void CheckBytes(long bytes, string name, ImageLimits limits)
     {
@@ -238,17 +281,17 @@ public static class ImageDecoder
         }
     }
 
-    private static UserErrorException Damaged(string format, string name, string part, SKCodecResult result)
-    {
-        string why = result switch
+    private static UserErrorException Damaged(string format, string name, string part, SKCodecResult result) =>
+        Damaged(format, name, part, result switch
         {
             SKCodecResult.IncompleteInput => "the file ends too early",
             SKCodecResult.ErrorInInput => "the data is damaged",
             _ => $"the decoder reports {result}",
-        };
-        return Error(ImageFault.Damaged,
-            $"image {name} is a {format} file, but {part} cannot be decoded: {why}; fetch it again or leave it out.");
-    }
+        });
+
+    private static UserErrorException Damaged(string format, string name, string part, string why) => Error(
+        ImageFault.Damaged,
+        $"image {name} is a {format} file, but {part} cannot be decoded: {why}; fetch it again or leave it out.");
 
     private static UserErrorException Error(ImageFault fault, string message) => Fault.With(new UserErrorException(message), fault);
 }

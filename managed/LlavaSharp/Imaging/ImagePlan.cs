@@ -24,7 +24,7 @@ public sealed record ImagePlan
     private int Side => (int)Math.Sqrt(TileRows);
 
     /// <summary>Reads, decodes and prepares a file.</summary>
-    /// <param name="path">JPEG, PNG, WebP or GIF.</param>
+    /// <param name="path">JPEG, PNG, WebP, GIF or BMP.</param>
     /// <returns>Pixels and layout.</returns>
     /// <exception cref="UserErrorException">The file is missing, is not such a picture, is damaged or is past a cap.</exception>
     public PreparedImage Load(string path) =>

@@ -38,7 +38,7 @@ public sealed class ImageProcessor
     public int Size => _config.Size;
 
     /// <summary>Reads, decodes and processes a file, with one copy of its pixels at most.</summary>
-    /// <param name="path">JPEG, PNG, WebP or GIF.</param>
+    /// <param name="path">JPEG, PNG, WebP, GIF or BMP.</param>
     /// <param name="mode">How it becomes square.</param>
     /// <param name="limits">Caps; <see cref="ImageLimits.Default"/> when null.</param>
     /// <returns>[3, S, S] float32.</returns>
