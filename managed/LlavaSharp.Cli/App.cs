@@ -19,6 +19,7 @@ internal static class App
         var error = shell.Error;
         try
         {
+            RefuseLineEnds(arguments);
             return Invoke(arguments, shell);
         }
         catch (UserErrorException e)
@@ -88,6 +89,21 @@ internal static class App
             Output = shell.Out,
             Error = shell.Error,
         });
+    }
+
+    // A script with the line ends of Windows gives its last argument on each line a carriage return, which nobody sees in a message.
+    private static void RefuseLineEnds(string[] arguments)
+    {
+        for (var i = 0; i < arguments.Length; i++)
+        {
+            var isText = arguments[i].StartsWith("--prompt=", StringComparison.Ordinal) || (i > 0 && arguments[i - 1] == "--prompt");
+            if (arguments[i].EndsWith('\r') && !isText)
+            {
+                var name = arguments[i].TrimEnd('\r') is { Length: > 0 } text ? $"'{text}'" : i > 0 ? $"what follows '{arguments[i - 1]}'" : "an argument";
+                throw new UserErrorException($"{name} ends in a carriage return: the script has Windows line ends; convert it with "
+                    + "sed -i 's/\\r$//' SCRIPT");
+            }
+        }
     }
 
     private static void ThrowIfWrong(ParseResult parsed, RootCommand root)

@@ -26,6 +26,7 @@ internal static class AcceptedFlags
         Quiet("lazy_preprocess", true, "accepted: samples are always read when needed"),
         Quiet("remove_unused_columns", true, "accepted: unknown keys of a sample are ignored"),
         Quiet("optim", false, "adamw_torch", v => Choice("optim", v, "adamw_torch", "adamw_hf", "adamw_torch_fused")),
+        Quiet("eval_strategy", false, "no", v => Choice("eval_strategy", v, "no")),
         Quiet("evaluation_strategy", false, "no", v => Choice("evaluation_strategy", v, "no")),
         Quiet("per_device_eval_batch_size", false, $"accepted: {NoEvaluation}", v => Integer("per_device_eval_batch_size", v, 1)),
         Quiet("do_train", true, "accepted: train trains"),

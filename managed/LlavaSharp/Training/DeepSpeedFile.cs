@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
-using System.Text.Json.Nodes;
 
 namespace LlavaSharp.Training;
 
@@ -36,72 +34,39 @@ internal sealed class DeepSpeedFile
         .. WithoutEffect,
     ];
 
-    // Of the sections beside zero_optimization. Loss scales are for 16-bit floats, of which there are none here.
-    private static readonly Dictionary<string, string[]> Sections = new(StringComparer.Ordinal)
-    {
-        ["fp16"] =
-        [
-            "enabled", "auto_cast", "loss_scale", "initial_scale_power", "loss_scale_window", "hysteresis", "consecutive_hysteresis",
-            "min_loss_scale",
-        ],
-        ["bf16"] = ["enabled"],
-        ["optimizer"] = ["type", "params"],
-        ["optimizer.params"] = ["lr", "betas", "eps", "weight_decay", "torch_adam"],
-        ["scheduler"] = ["type", "params"],
-    };
+    // Loss scales are for 16-bit floats, of which there are none here.
+    private static readonly string[] Fp16Keys =
+    [
+        "enabled", "auto_cast", "loss_scale", "initial_scale_power", "loss_scale_window", "hysteresis", "consecutive_hysteresis",
+        "min_loss_scale",
+    ];
 
     private readonly int _world;
     private readonly string _path;
-    private readonly JsonObject _json;
+    private readonly UserJson _json;
     private readonly List<string> _notes = [];
 
-    private DeepSpeedFile(string path, int world)
-    {
-        (_path, _world) = (path, world);
-        try
-        {
-            JsonDocumentOptions lenient = new() { CommentHandling = JsonCommentHandling.Skip };
-            _json = JsonNode.Parse(File.ReadAllBytes(path), documentOptions: lenient) as JsonObject
-                ?? throw new UserErrorException($"--deepspeed {path}: not a JSON object");
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new UserErrorException($"--deepspeed {path} cannot be read: {e.Message}", e);
-        }
-        catch (JsonException e)
-        {
-            throw new UserErrorException($"--deepspeed {path}: {e.Message}", e);
-        }
-    }
+    private DeepSpeedFile(string path, int world) => (_path, _world, _json) = (path, world, UserJson.Read("--deepspeed", path));
+
+    private string Name => Path.GetFileName(_path);
 
     /// <summary>Applies a file to the options.</summary>
     /// <param name="options">What the flags gave; DeepSpeed is the file.</param>
     /// <param name="given">Names of the flags that were given.</param>
     /// <param name="world">Processes.</param>
     /// <returns>The options, and lines about what happens instead of what the file asks for.</returns>
-    /// <exception cref="UserErrorException">The file cannot be read, or a number in it disagrees with its flag.</exception>
+    /// <exception cref="UserErrorException">The file cannot be read, a value is of another kind than its key takes, or a number disagrees
+    /// with its flag.</exception>
     public static (TrainOptions Options, IReadOnlyList<string> Notes) Apply(TrainOptions options, IReadOnlySet<string> given, int world = 1)
     {
         var file = new DeepSpeedFile(options.DeepSpeed!, world);
-        file.Unknown(file._json, "", TopKeys);
-        foreach (var (section, keys) in Sections)
-        {
-            JsonNode? node = file._json;
-            foreach (var part in section.Split('.'))
-            {
-                node = (node as JsonObject)?[part];
-            }
-
-            if (node is JsonObject inner)
-            {
-                file.Unknown(inner, section + ".", keys);
-            }
-        }
-
+        file.Unknown(file._json, TopKeys);
+        file.Precision("fp16", Fp16Keys);
+        file.Precision("bf16", ["enabled"]);
         file.Sizes(options);
-        file.Precision();
         options = file.Zero(options, given);
         file.Optimizer(options);
+        file.Scheduler(options);
         return (file.Clipping(options, given), file._notes);
     }
 
@@ -114,107 +79,117 @@ internal sealed class DeepSpeedFile
             $"per_device_train_batch_size times --gradient_accumulation_steps, {processes}");
     }
 
-    private void Precision()
+    private void Precision(string name, string[] keys)
     {
-        foreach (var name in (string[])["fp16", "bf16"])
+        if (_json.Section(name, ", such as {\"enabled\": true}") is not { } section)
         {
-            if (_json[name]?["enabled"] is JsonValue value && value.TryGetValue(out bool on) && on)
-            {
-                _notes.Add($"{Name}: {name} is on; this build computes in float32");
-            }
+            return;
+        }
+
+        Unknown(section, keys);
+        if (section.Boolean("enabled") == true)
+        {
+            _notes.Add($"{Name}: {name} is on; this build computes in float32");
         }
     }
 
     private TrainOptions Zero(TrainOptions options, IReadOnlySet<string> given)
     {
-        if (_json["zero_optimization"] is not JsonObject zero)
+        var zero = _json.Section("zero_optimization", ", such as {\"stage\": 2}");
+        string[] idle = [.. TopWithoutEffect.Where(_json.Asks), .. WithoutEffect.Where(key => zero?.Asks(key) == true)];
+        if (zero is null)
         {
+            NoteIdle(idle);
             return options;
         }
 
-        Unknown(zero, "zero_optimization.", ZeroKeys);
-        var stage = Whole(zero, "stage", 0, 3) ?? 0;
+        Unknown(zero, ZeroKeys);
+        var stage = zero.Whole("stage", 0, 3) ?? 0;
         if (_world == 1)
         {
-            _notes.Add($"{Name}: ZeRO stage {zero["stage"]?.ToJsonString() ?? "0"} in one process: nothing is divided; the numbers are the same");
+            _notes.Add(string.Create(
+                CultureInfo.InvariantCulture, $"{Name}: ZeRO stage {stage} in one process: nothing is divided; the numbers are the same"));
         }
 
         foreach (var key in (string[])["stage3_gather_16bit_weights_on_model_save", "gather_16bit_weights_on_model_save"])
         {
-            if (zero[key]?.ToJsonString() == "false")
+            if (zero.Boolean(key) == false)
             {
                 _notes.Add($"{Name}: {key} is false: the result is written whole all the same, and each checkpoint in shards");
             }
         }
 
-        string[] idle = [.. TopWithoutEffect.Where(Asks(_json)), .. WithoutEffect.Where(Asks(zero))];
-        if (idle.Length > 0)
-        {
-            _notes.Add($"{Name}: no effect here: {string.Join(", ", idle)}");
-        }
-
-        options = DeepSpeedOffload.Apply(options, zero, $"--deepspeed {_path}", Name, (int)stage, _world, _notes);
+        NoteIdle(idle);
+        options = DeepSpeedOffload.Apply(options, zero, Name, (int)stage, _world, _notes);
 
         // "auto" is resolved from the width of the model there, by the default here.
-        var bucket = Whole(zero, "reduce_bucket_size", 1, long.MaxValue);
-        var fetch = Whole(zero, "stage3_prefetch_bucket_size", 0, long.MaxValue);
+        var bucket = zero.Whole("reduce_bucket_size", 1);
+        var fetch = zero.Whole("stage3_prefetch_bucket_size", 0);
+        var gather = zero.Whole("allgather_bucket_size", 1);
+        var overlap = zero.Boolean("overlap_comm");
         return options with
         {
             ZeroStage = given.Contains("zero") ? options.ZeroStage : (int)stage,
             ZeroBucket = given.Contains("zero_bucket") ? options.ZeroBucket : bucket ?? options.ZeroBucket,
-            ZeroGatherBucket = Whole(zero, "allgather_bucket_size", 1, long.MaxValue) ?? options.ZeroGatherBucket,
+            ZeroGatherBucket = gather ?? options.ZeroGatherBucket,
             ZeroPrefetch = given.Contains("zero_prefetch") ? options.ZeroPrefetch : fetch == 0 ? 0 : options.ZeroPrefetch,
-            ZeroOverlap = given.Contains("zero_overlap") ? options.ZeroOverlap : zero["overlap_comm"]?.ToJsonString() != "false",
+            ZeroOverlap = given.Contains("zero_overlap") ? options.ZeroOverlap : overlap != false,
         };
     }
 
-    // What "false" and "auto" leave as it is needs no word.
-    private static Func<string, bool> Asks(JsonObject json) => key =>
-        json[key] is { } value && value.ToJsonString() is not ("false" or "\"auto\"");
-
-    // A number; null for "auto" and where there is none. DeepSpeed's files write large ones as 5e8.
-    private long? Whole(JsonObject json, string key, long low, long high) => json[key] switch
+    private void NoteIdle(string[] idle)
     {
-        null => null,
-        JsonValue auto when auto.TryGetValue(out string? text) && text == "auto" => null,
-        JsonValue number when number.TryGetValue(out double value) && value == Math.Floor(value) && value >= low && value <= high
-            => (long)value,
-        var other => throw new UserErrorException(string.Create(
-            CultureInfo.InvariantCulture, $"--deepspeed {_path}: zero_optimization.{key} is {other.ToJsonString()}: expected a whole number from {low}{(high == long.MaxValue ? "" : $" to {high}")}, or \"auto\"")),
-    };
+        if (idle.Length > 0)
+        {
+            _notes.Add($"{Name}: no effect here: {string.Join(", ", idle)}");
+        }
+    }
 
     private void Optimizer(TrainOptions options)
     {
-        if (_json["optimizer"] is JsonObject optimizer)
+        if (_json.Section("optimizer", ", such as {\"type\": \"AdamW\"}") is not { } optimizer)
         {
-            if (optimizer["type"]?.ToString() is { } type && type is not ("AdamW" or "Adam"))
-            {
-                throw new UserErrorException($"--deepspeed {_path}: optimizer.type {type}: this build has AdamW");
-            }
-
-            if (optimizer["params"] is JsonObject values)
-            {
-                Agree(values, "lr", options.LearningRate, "learning_rate");
-                Agree(values, "eps", options.AdamEpsilon, "adam_epsilon");
-                Agree(values, "weight_decay", options.WeightDecay, "weight_decay");
-                if (values["betas"] is JsonArray { Count: 2 } betas)
-                {
-                    Agree(new() { ["betas[0]"] = betas[0]?.DeepClone() }, "betas[0]", options.AdamBeta1, "adam_beta1");
-                    Agree(new() { ["betas[1]"] = betas[1]?.DeepClone() }, "betas[1]", options.AdamBeta2, "adam_beta2");
-                }
-            }
+            return;
         }
 
-        if (_json["scheduler"]?["type"]?.ToString() is { } scheduler)
+        Unknown(optimizer, ["type", "params"]);
+        if (optimizer.Text("type") is { } type && !type.Equals("AdamW", StringComparison.OrdinalIgnoreCase)
+            && !type.Equals("Adam", StringComparison.OrdinalIgnoreCase))
         {
-            _notes.Add($"{Name}: scheduler {scheduler}: --lr_scheduler_type {options.LrSchedulerType} decides instead");
+            throw _json.Error($"optimizer.type {type}: this build has AdamW");
+        }
+
+        if (optimizer.Section("params") is { } values)
+        {
+            Unknown(values, ["lr", "betas", "eps", "weight_decay", "torch_adam"]);
+            Agree(values, "lr", options.LearningRate, "learning_rate");
+            Agree(values, "eps", options.AdamEpsilon, "adam_epsilon");
+            Agree(values, "weight_decay", options.WeightDecay, "weight_decay");
+            var betas = values.Pair("betas");
+            Agree("betas[0]", betas?.First, options.AdamBeta1, "adam_beta1");
+            Agree("betas[1]", betas?.Second, options.AdamBeta2, "adam_beta2");
+        }
+    }
+
+    private void Scheduler(TrainOptions options)
+    {
+        if (_json.Section("scheduler", ", such as {\"type\": \"WarmupLR\"}") is not { } scheduler)
+        {
+            return;
+        }
+
+        Unknown(scheduler, ["type", "params"]);
+        scheduler.Section("params");
+        if (scheduler.Text("type") is { } type)
+        {
+            _notes.Add($"{Name}: scheduler {type}: --lr_scheduler_type {options.LrSchedulerType} decides instead");
         }
     }
 
     // Hugging Face leaves clipping to DeepSpeed, which clips only where the file says so: the published files do not.
     private TrainOptions Clipping(TrainOptions options, IReadOnlySet<string> given)
     {
-        if (_json["gradient_clipping"] is null && !given.Contains("max_grad_norm"))
+        if (!_json.Has("gradient_clipping") && !given.Contains("max_grad_norm"))
         {
             _notes.Add($"{Name}: no gradient_clipping, so the run does not clip, as under DeepSpeed; --max_grad_norm 1 would");
             return options with { MaxGradNorm = 0 };
@@ -224,30 +199,23 @@ internal sealed class DeepSpeedFile
         return options;
     }
 
-    private string Name => Path.GetFileName(_path);
+    private void Agree(UserJson json, string key, double flag, string name) => Agree(key, json.Number(key), flag, name);
 
-    private void Agree(JsonObject json, string key, double flag, string name)
+    private void Agree(string key, double? value, double flag, string name)
     {
-        switch (json[key])
+        if (value is { } number && number != flag)
         {
-            case null:
-            case JsonValue auto when auto.TryGetValue(out string? text) && text == "auto":
-                return;
-            case JsonValue number when number.TryGetValue(out double value) && value == flag:
-                return;
-            case var other:
-                throw new UserErrorException(string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"--deepspeed {_path}: {key} is {other.ToJsonString()}, but --{name} is {flag}; make them agree, or write \"auto\""));
+            throw _json.Error(string.Create(
+                CultureInfo.InvariantCulture, $"{key} is {number}, but --{name} is {flag}; make them agree, or write \"auto\""));
         }
     }
 
-    private void Unknown(JsonObject json, string prefix, string[] known)
+    private void Unknown(UserJson json, string[] known)
     {
-        string[] unknown = [.. json.Select(p => p.Key).Where(k => !known.Contains(k))];
+        string[] unknown = [.. json.Keys.Where(k => !known.Contains(k)).Select(json.NameOf)];
         if (unknown.Length > 0)
         {
-            _notes.Add($"{Name}: not known here, and without effect: {string.Join(", ", unknown.Select(k => prefix + k))}");
+            _notes.Add($"{Name}: not known here, and without effect: {string.Join(", ", unknown)}");
         }
     }
 }

@@ -1,5 +1,3 @@
-using System.Text.Json.Nodes;
-
 namespace LlavaSharp.Training;
 
 /// <summary>
@@ -18,7 +16,6 @@ internal static class DeepSpeedOffload
     /// <summary>Reads both.</summary>
     /// <param name="options">Receives folder and what goes there.</param>
     /// <param name="zero">zero_optimization.</param>
-    /// <param name="where">The flag and its file, for errors.</param>
     /// <param name="name">The file, for notes.</param>
     /// <param name="stage">ZeRO's.</param>
     /// <param name="world">Processes.</param>
@@ -26,14 +23,14 @@ internal static class DeepSpeedOffload
     /// <returns>The options.</returns>
     /// <exception cref="UserErrorException">There is no such device, or no path.</exception>
     public static TrainOptions Apply(
-        TrainOptions options, JsonObject zero, string where, string name, int stage, int world, List<string> notes)
+        TrainOptions options, UserJson zero, string name, int stage, int world, List<string> notes)
     {
-        var optimizer = Folder(zero, "offload_optimizer", where, name, notes);
-        var weights = Folder(zero, "offload_param", where, name, notes);
+        var optimizer = Folder(zero, "offload_optimizer", name, notes);
+        var weights = Folder(zero, "offload_param", name, notes);
         if (optimizer is not null && weights is not null && optimizer != weights)
         {
-            throw new UserErrorException(
-                $"{where}: offload_optimizer.nvme_path is {optimizer}, offload_param.nvme_path is {weights}: name one folder for both");
+            throw zero.Error(
+                $"offload_optimizer.nvme_path is {optimizer}, offload_param.nvme_path is {weights}: name one folder for both");
         }
 
         if (weights is not null && (stage < 3 || world == 1))
@@ -50,38 +47,32 @@ internal static class DeepSpeedOffload
     }
 
     // Where files go; null where nothing does.
-    private static string? Folder(JsonObject zero, string key, string where, string name, List<string> notes)
+    private static string? Folder(UserJson zero, string key, string name, List<string> notes)
     {
-        if (zero[key] is not { } value)
+        if (zero.Section(key, " with a device") is not { } json)
         {
             return null;
         }
 
-        if (value is not JsonObject json)
-        {
-            throw new UserErrorException($"{where}: zero_optimization.{key} is {value.ToJsonString()}: expected an object with a device");
-        }
-
-        string[] unknown = [.. json.Select(p => p.Key).Where(k => !Known.Contains(k))];
+        string[] unknown = [.. json.Keys.Where(k => !Known.Contains(k)).Select(json.NameOf)];
         if (unknown.Length > 0)
         {
-            notes.Add($"{name}: not known here, and without effect: {string.Join(", ", unknown.Select(k => $"zero_optimization.{key}.{k}"))}");
+            notes.Add($"{name}: not known here, and without effect: {string.Join(", ", unknown)}");
         }
 
-        switch (json["device"] is JsonValue device && device.TryGetValue(out string? text) ? text : "none")
+        switch (json.Text("device") ?? "none")
         {
             case "none":
                 return null;
             case "cpu":
                 notes.Add($"{name}: {key} to cpu: it is in host memory already, where this build computes");
                 return null;
-            case "nvme" when json["nvme_path"] is JsonValue path && path.TryGetValue(out string? folder) && folder.Length > 0:
-                return Directory.Exists(folder) ? folder
-                    : throw new UserErrorException($"{where}: {key}.nvme_path {folder} is no folder: make it, or name another");
+            case "nvme" when json.Text("nvme_path") is { Length: > 0 } folder:
+                return Directory.Exists(folder) ? folder : throw zero.Error($"{key}.nvme_path {folder} is no folder: make it, or name another");
             case "nvme":
-                throw new UserErrorException($"{where}: {key}.device is nvme, but nvme_path names no folder");
+                throw zero.Error($"{key}.device is nvme, but nvme_path names no folder");
             case var other:
-                throw new UserErrorException($"{where}: {key}.device is {other}: expected cpu, nvme or none");
+                throw zero.Error($"{key}.device is {other}: expected cpu, nvme or none");
         }
     }
 }

@@ -25,11 +25,11 @@ public static class TrainOptionsParser
 
         var options = new TrainOptions();
         var last = new Dictionary<string, string>();
-        foreach (var (name, value) in given)
+        foreach (var (name, value, where) in given)
         {
             var flag = Flags[name];
             var text = value ?? (flag.IsBoolean ? "True" : throw new UserErrorException($"--{name} needs a value"));
-            options = flag.Apply(options, text);
+            options = Apply(flag, options, text, where);
             last[name] = text;
         }
 
@@ -59,9 +59,22 @@ public static class TrainOptionsParser
     public static TrainOptions ParseRun(string path) => Parse(
         [.. FlagFile.Read(path).Where(f => f.Name != "deepspeed").Select(f => $"--{f.Name}={f.Value}")]).Options;
 
-    private static List<(string Name, string? Value)> Split(IReadOnlyList<string> arguments)
+    // An error of a value in a file names the file.
+    private static TrainOptions Apply(TrainFlag flag, TrainOptions options, string text, string where)
     {
-        var given = new List<(string, string?)>();
+        try
+        {
+            return flag.Apply(options, text);
+        }
+        catch (UserErrorException e) when (where.Length > 0)
+        {
+            throw new UserErrorException(where + e.Message, e);
+        }
+    }
+
+    private static List<(string Name, string? Value, string Where)> Split(IReadOnlyList<string> arguments)
+    {
+        var given = new List<(string, string?, string)>();
         for (var i = 0; i < arguments.Count; i++)
         {
             if (!arguments[i].StartsWith("--", StringComparison.Ordinal))
@@ -71,7 +84,7 @@ public static class TrainOptionsParser
 
             var text = arguments[i][2..];
             var at = text.IndexOf('=', StringComparison.Ordinal);
-            var (name, value) = at < 0 ? (text, null) : (text[..at], text[(at + 1)..]);
+            var (name, value) = at < 0 ? (Spelling(text), null) : (Spelling(text[..at]), text[(at + 1)..]);
             if (value is null && i + 1 < arguments.Count && !arguments[i + 1].StartsWith("--", StringComparison.Ordinal)
                 && !IsNegation(name))
             {
@@ -88,9 +101,12 @@ public static class TrainOptionsParser
         !Flags.ContainsKey(name) && name.StartsWith("no_", StringComparison.Ordinal)
         && Flags.TryGetValue(name[3..], out var negated) && negated.IsBoolean;
 
-    private static (string Name, string? Value) Check(string name, string? value, string where, string dashes) =>
-        IsNegation(name) && value is null ? (name[3..], "False")
-        : Flags.ContainsKey(name) ? (name, value)
+    // torch's launchers write it so, and no user.
+    private static string Spelling(string name) => name == "local-rank" ? "local_rank" : name;
+
+    private static (string Name, string? Value, string Where) Check(string name, string? value, string where, string dashes) =>
+        IsNegation(name) && value is null ? (name[3..], "False", where)
+        : Flags.ContainsKey(name) ? (name, value, where)
         : throw new UserErrorException(
             $"{where}unknown flag {dashes}{name}{NearestName.Hint(name, Flags.Keys, dashes)}");
 }

@@ -76,6 +76,85 @@ public sealed class DeepSpeedFileTests : IDisposable
     public void Numbers_agree_with_their_flags(string json, string message) =>
         Assert.Equal($"--deepspeed {_folder["ds.json"]}: {message}", Assert.Throws<UserErrorException>(() => Parse(json)).Message);
 
+    [Theory]
+    [InlineData("bf16", "true", "an object, such as {\"enabled\": true}")]
+    [InlineData("fp16", "\"auto\"", "an object, such as {\"enabled\": true}")]
+    [InlineData("fp16.enabled", "1", "true, false or \"auto\"")]
+    [InlineData("bf16.enabled", "\"yes\"", "true, false or \"auto\"")]
+    [InlineData("scheduler", "\"WarmupLR\"", "an object, such as {\"type\": \"WarmupLR\"}")]
+    [InlineData("scheduler.type", "3", "text")]
+    [InlineData("scheduler.params", "[]", "an object")]
+    [InlineData("optimizer", "\"SGD\"", "an object, such as {\"type\": \"AdamW\"}")]
+    [InlineData("optimizer", "[]", "an object, such as {\"type\": \"AdamW\"}")]
+    [InlineData("optimizer.type", "[\"AdamW\"]", "text")]
+    [InlineData("optimizer.params", "1", "an object")]
+    [InlineData("optimizer.params.lr", "\"fast\"", "a number, or \"auto\"")]
+    [InlineData("optimizer.params.eps", "true", "a number, or \"auto\"")]
+    [InlineData("optimizer.params.weight_decay", "{}", "a number, or \"auto\"")]
+    [InlineData("optimizer.params.betas", "0.9", "a list of two numbers, or \"auto\"")]
+    [InlineData("optimizer.params.betas", "[0.9]", "a list of two numbers, or \"auto\"")]
+    [InlineData("optimizer.params.betas", "[0.9,\"x\"]", "a list of two numbers, or \"auto\"")]
+    [InlineData("train_batch_size", "true", "a number, or \"auto\"")]
+    [InlineData("train_micro_batch_size_per_gpu", "[8]", "a number, or \"auto\"")]
+    [InlineData("gradient_accumulation_steps", "\"one\"", "a number, or \"auto\"")]
+    [InlineData("gradient_clipping", "false", "a number, or \"auto\"")]
+    [InlineData("zero_optimization", "true", "an object, such as {\"stage\": 2}")]
+    [InlineData("zero_optimization", "[]", "an object, such as {\"stage\": 2}")]
+    [InlineData("zero_optimization.stage", "true", "a whole number from 0 to 3, or \"auto\"")]
+    [InlineData("zero_optimization.stage", "4", "a whole number from 0 to 3, or \"auto\"")]
+    [InlineData("zero_optimization.stage", "1.5", "a whole number from 0 to 3, or \"auto\"")]
+    [InlineData("zero_optimization.reduce_bucket_size", "\"much\"", "a whole number from 1, or \"auto\"")]
+    [InlineData("zero_optimization.allgather_bucket_size", "0", "a whole number from 1, or \"auto\"")]
+    [InlineData("zero_optimization.stage3_prefetch_bucket_size", "1e999", "a whole number from 0, or \"auto\"")]
+    [InlineData("zero_optimization.overlap_comm", "1", "true, false or \"auto\"")]
+    [InlineData("zero_optimization.gather_16bit_weights_on_model_save", "\"x\"", "true, false or \"auto\"")]
+    [InlineData("zero_optimization.offload_optimizer", "true", "an object with a device")]
+    [InlineData("zero_optimization.offload_param", "\"cpu\"", "an object with a device")]
+    [InlineData("zero_optimization.offload_param.device", "1", "text")]
+    public void A_value_of_another_kind_is_named_with_its_key(string key, string value, string expected)
+    {
+        var json = key.Split('.').Reverse().Aggregate(value, (inner, name) => $$"""{"{{name}}":{{inner}}}""");
+        Assert.Equal(
+            $"--deepspeed {_folder["ds.json"]}: {key} is {value}: expected {expected}", Assert.Throws<UserErrorException>(() => Parse(json)).Message);
+    }
+
+    [Fact]
+    public void A_path_of_another_kind_is_named() => Assert.EndsWith(
+        "zero_optimization.offload_param.nvme_path is 3: expected text",
+        Assert.Throws<UserErrorException>(() => Parse("""{"zero_optimization":{"offload_param":{"device":"nvme","nvme_path":3}}}""")).Message);
+
+    [Fact]
+    public void Numbers_may_be_texts_words_may_be_booleans_and_null_is_nothing()
+    {
+        var (options, notes) = Parse("""
+            {"train_batch_size": "8", "gradient_clipping": "1.0", "optimizer": {"type": "adamw", "params": {"betas": ["0.9", 0.999]}},
+             "bf16": null, "fp16": {"enabled": "true"}, "zero_optimization": {"stage": "2", "reduce_bucket_size": "2e6", "overlap_comm": "false",
+             "offload_param": null}}
+            """);
+        Assert.Equal((2, 2_000_000, false, 1.0), (options.ZeroStage, options.ZeroBucket, options.ZeroOverlap, options.MaxGradNorm));
+        Assert.Contains("ds.json: fp16 is on; this build computes in float32", notes);
+        Assert.Equal(0, Parse("""{"gradient_clipping": null}""").Options.MaxGradNorm);
+    }
+
+    [Fact]
+    public void A_byte_order_mark_and_comments_are_skipped() =>
+        Assert.Equal(2, Parse("\ufeff{ // two\n\"zero_optimization\": {\"stage\": 2 /* of three */}}").Options.ZeroStage);
+
+    [Theory]
+    [InlineData("""{"zero_optimization": {"stage": 2}, "zero_optimization": {"stage": 3}}""", "zero_optimization is given twice; keep one")]
+    [InlineData("""{"zero_optimization": {"stage": 2, "stage": 3}}""", "zero_optimization.stage is given twice; keep one")]
+    [InlineData("""{"zero_optimization": {"stage": 2},}""", "trailing comma")]
+    [InlineData("""{"scheduler": {"type": "\ud800"}}""", "not Unicode")]
+    [InlineData("", "JSON")]
+    [InlineData("{\"fp16\": NaN}", "'N'")]
+    public void What_is_no_valid_json_is_one_line(string json, string contains)
+    {
+        var message = Assert.Throws<UserErrorException>(() => Parse(json)).Message;
+        Assert.StartsWith($"--deepspeed {_folder["ds.json"]}: ", message);
+        Assert.Contains(contains, message);
+        Assert.DoesNotContain('\n', message);
+    }
+
     [Fact]
     public void Nvme_keeps_the_state_in_files()
     {

@@ -9,6 +9,23 @@ public sealed class TrainOptionsParserTests
     private static string Error(params string[] arguments) =>
         Assert.Throws<UserErrorException>(() => TrainOptionsParser.Parse(arguments)).Message;
 
+    [Theory]
+    [InlineData("--local-rank", "1")]
+    [InlineData("--local_rank", "1")]
+    [InlineData("--local-rank=1")]
+    [InlineData("--local_rank=1")]
+    [InlineData("--eval_strategy", "no")]
+    [InlineData("--evaluation_strategy", "no")]
+    public void What_launchers_and_later_recipes_add_is_taken(params string[] arguments) =>
+        Assert.Equal(new TrainOptions(), TrainOptionsParser.Parse(arguments).Options);
+
+    [Fact]
+    public void Evaluation_is_refused_by_its_own_name()
+    {
+        var error = Assert.Throws<UserErrorException>(() => TrainOptionsParser.Parse(["--eval_strategy", "steps"]));
+        Assert.Equal("--eval_strategy steps: expected no", error.Message);
+    }
+
     [Fact]
     public void The_recipes_stage_1_script_parses()
     {
