@@ -18,7 +18,8 @@ internal static class ConvertCommand
 
           --from DIR             a LLaVA folder of either layout, a LLaMA or Mistral folder, or a
                                  checkpoint-N of full tuning, whole or in the shards of its processes
-          --to DIR               where the result goes
+          --to DIR               where the result goes; an empty or new folder, but gguf files may be added
+          --overwrite            replace the model in a folder that has files already; other files stay
           --layout NAME          hf: transformers' LlavaForConditionalGeneration;
                                  llava: LlavaLlamaForCausalLM or LlavaMistralForCausalLM;
                                  gguf: model-T.gguf and mmproj-T.gguf, which llama.cpp runs
@@ -46,6 +47,7 @@ internal static class ConvertCommand
     {
         var from = new Option<string>("--from") { Required = true };
         var to = new Option<string>("--to") { Required = true };
+        var overwrite = new Option<bool>("--overwrite");
         var layout = new Option<string>("--layout") { Required = true };
         var type = new Option<string?>("--dtype");
         var tower = new Option<string?>("--vision_tower");
@@ -57,7 +59,7 @@ internal static class ConvertCommand
         var template = new Option<string?>("--template");
         var command = new Command("convert", "convert a model")
         {
-            from, to, layout, type, tower, projector, projectorType, aspect, without, shard, template,
+            from, to, overwrite, layout, type, tower, projector, projectorType, aspect, without, shard, template,
         };
         command.SetAction(parsed => Run(
             shell,
@@ -69,8 +71,7 @@ internal static class ConvertCommand
                 Projector = ProjectorType.Parse(parsed.GetValue(projectorType) ?? ProjectorType.Mlp2.Name),
                 ImageAspectRatio = AspectRatio(parsed.GetValue(aspect)),
             },
-            parsed.GetRequiredValue(to),
-            parsed.GetRequiredValue(layout),
+            new ModelTarget("--to", parsed.GetRequiredValue(to), parsed.GetRequiredValue(layout), parsed.GetValue(overwrite)),
             parsed.GetValue(type),
             ExportTypes.ParseSize(parsed.GetValue(shard)!),
             !parsed.GetValue(without),
@@ -83,16 +84,16 @@ internal static class ConvertCommand
     }
 
     private static int Run(
-        Shell shell, ModelParts parts, string to, string layout, string? typeName, long shardBytes, bool withTower, string? template)
+        Shell shell, ModelParts parts, ModelTarget target, string? typeName, long shardBytes, bool withTower, string? template)
     {
-        ModelFolders.CheckNames(layout, typeName);
-        ModelFolders.Check(
-            to, ("--from", parts.LanguageFolder), ("--vision_tower", parts.ClipFolder), ("--projector", parts.ProjectorFile));
+        ModelFolders.CheckNames(target.Layout, typeName);
+        target.Check(("--from", parts.LanguageFolder), ("--vision_tower", parts.ClipFolder), ("--projector", parts.ProjectorFile));
         if (TrainedModel.IsCheckpoint(parts.LanguageFolder))
         {
             using var trained = TrainedModel.Open(parts.LanguageFolder, parts.ClipFolder);
             using var whole = new AdaptedModel(trained.Base, trained, parts.LanguageFolder);
-            shell.Out.WriteLine(ModelFolders.Write(whole, to, layout, typeName, shardBytes, withTower, template, shell.Error.WriteLine));
+            shell.Cancellation.ThrowIfCancellationRequested();
+            shell.Out.WriteLine(ModelFolders.Write(whole, target, typeName, shardBytes, withTower, template, shell.Error.WriteLine));
             return ExitCode.Ok;
         }
 
@@ -102,12 +103,13 @@ internal static class ConvertCommand
         }
 
         using var model = AdaptedModel.Open(parts, null);
+        shell.Cancellation.ThrowIfCancellationRequested();
         if (model.Base.LacksProjector)
         {
             throw new UserErrorException($"--from {parts.LanguageFolder} is a language model; name its projector with --projector");
         }
 
-        shell.Out.WriteLine(ModelFolders.Write(model, to, layout, typeName, shardBytes, withTower, template, shell.Error.WriteLine));
+        shell.Out.WriteLine(ModelFolders.Write(model, target, typeName, shardBytes, withTower, template, shell.Error.WriteLine));
         return ExitCode.Ok;
     }
 

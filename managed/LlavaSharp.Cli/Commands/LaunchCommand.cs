@@ -42,6 +42,7 @@ internal static class LaunchCommand
     private static int Run(Shell shell, IReadOnlyList<string> arguments)
     {
         var (processes, restarts, verb) = Read(arguments);
+        using var graceful = GracefulStop.Begin();
         for (var attempt = 0; ; attempt++)
         {
             var code = Start(shell, processes, attempt == 0 ? verb : [.. verb, "--resume", "auto"], attempt > 0);

@@ -16,7 +16,8 @@ internal static class MergeLoraCommand
 
           --model DIR            the base: a LLaMA or Mistral folder, or a LLaVA folder
           --adapter DIR          the adapter, as LLaVA's LoRA training or PEFT writes it
-          --output DIR           where the merged model goes
+          --output DIR           where the merged model goes; an empty or new folder
+          --overwrite            replace the model in a folder that has files already; other files stay
           --layout NAME          hf, llava or gguf, as llavasharp convert has them [hf]
           --dtype T              f32, f16 or bf16, with gguf also q8_0 [as the base is stored]
           --vision_tower DIR     the CLIP folder, if config.json names one that is not here
@@ -38,19 +39,22 @@ internal static class MergeLoraCommand
         var model = new Option<string>("--model") { Required = true };
         var adapter = new Option<string>("--adapter") { Required = true };
         var output = new Option<string>("--output") { Required = true };
+        var overwrite = new Option<bool>("--overwrite");
         var layout = new Option<string>("--layout") { DefaultValueFactory = _ => "hf" };
         var type = new Option<string?>("--dtype");
         var tower = new Option<string?>("--vision_tower");
         var shard = new Option<string>("--shard_size") { DefaultValueFactory = _ => "5GB" };
         var template = new Option<string?>("--template");
         var unmerge = new Option<bool>("--unmerge");
-        var command = new Command("merge-lora", "merge an adapter") { model, adapter, output, layout, type, tower, shard, template, unmerge };
+        var command = new Command("merge-lora", "merge an adapter")
+        {
+            model, adapter, output, overwrite, layout, type, tower, shard, template, unmerge,
+        };
         command.SetAction(parsed => Run(
             shell,
             parsed.GetRequiredValue(model),
             parsed.GetRequiredValue(adapter),
-            parsed.GetRequiredValue(output),
-            parsed.GetValue(layout)!,
+            new ModelTarget("--output", parsed.GetRequiredValue(output), parsed.GetValue(layout)!, parsed.GetValue(overwrite)),
             parsed.GetValue(type),
             parsed.GetValue(tower),
             ExportTypes.ParseSize(parsed.GetValue(shard)!),
@@ -64,14 +68,15 @@ internal static class MergeLoraCommand
     }
 
     private static int Run(
-        Shell shell, string folder, string adapter, string output, string layout, string? typeName, string? tower, long shardBytes,
+        Shell shell, string folder, string adapter, ModelTarget target, string? typeName, string? tower, long shardBytes,
         string? template, bool unmerge)
     {
-        ModelFolders.CheckNames(layout, typeName);
-        ModelFolders.Check(output, ("--model", folder), ("--adapter", adapter), ("--vision_tower", tower));
+        ModelFolders.CheckNames(target.Layout, typeName);
+        target.Check(("--model", folder), ("--adapter", adapter), ("--vision_tower", tower));
         using var model = AdaptedModel.Open(folder, adapter, tower, unmerge);
+        shell.Cancellation.ThrowIfCancellationRequested();
         shell.Out.WriteLine(ModelFolders.Write(
-            model, output, layout, typeName, shardBytes, withTower: true, template, shell.Error.WriteLine));
+            model, target, typeName, shardBytes, withTower: true, template, shell.Error.WriteLine));
         return ExitCode.Ok;
     }
 }

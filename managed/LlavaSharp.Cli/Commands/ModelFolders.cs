@@ -7,35 +7,9 @@ namespace LlavaSharp.Cli.Commands;
 /// <summary>Writes a model that lies in folders into another one: what <c>convert</c> and <c>merge-lora</c> share.</summary>
 internal static class ModelFolders
 {
-    /// <summary>Refuses a target that would overwrite what is read, and a folder that is not there.</summary>
-    /// <param name="target">Where to.</param>
-    /// <param name="sources">Flags and folders that are read; null folders are left out.</param>
-    /// <exception cref="UserErrorException">The target is one of them, or one does not exist.</exception>
-    public static void Check(string target, params ReadOnlySpan<(string Flag, string? Folder)> sources)
-    {
-        foreach (var (flag, folder) in sources)
-        {
-            if (folder is null)
-            {
-                continue;
-            }
-
-            if (!Directory.Exists(folder) && !File.Exists(folder))
-            {
-                throw new UserErrorException($"{flag} {folder} does not exist");
-            }
-
-            if (Full(folder) == Full(target))
-            {
-                throw new UserErrorException($"{flag} {folder} is also where the result would go; name another folder for that");
-            }
-        }
-    }
-
     /// <summary>Writes a model in one of the layouts.</summary>
     /// <param name="model">From what.</param>
-    /// <param name="target">Where to.</param>
-    /// <param name="layout"><c>hf</c>, <c>llava</c> or <c>gguf</c>.</param>
+    /// <param name="target">Where to, and in which layout.</param>
     /// <param name="typeName">Precision; null means as stored.</param>
     /// <param name="shardBytes">Largest shard.</param>
     /// <param name="withTower">Whether LLaVA's layout holds the tower's weights.</param>
@@ -43,9 +17,14 @@ internal static class ModelFolders
     /// <param name="note">Receives lines about the result: which template it states, what its layout cannot say.</param>
     /// <returns>What was written, for a line of output.</returns>
     public static string Write(
-        AdaptedModel model, string target, string layout, string? typeName, long shardBytes, bool withTower, string? template,
-        Action<string> note)
+        AdaptedModel model, ModelTarget target, string? typeName, long shardBytes, bool withTower, string? template, Action<string> note)
     {
+        var (folder, layout) = (target.Folder, target.Layout);
+        foreach (var place in model.Base.Places)
+        {
+            target.CheckSource("the model's part", place);
+        }
+
         var choice = TemplateChoice.Make(model.Fields, template);
         if (layout == "gguf" && choice.Note is { } line)
         {
@@ -73,18 +52,20 @@ internal static class ModelFolders
         {
             case "gguf":
                 var type = typeName is null ? GgufExport.TypeOf(stored) : GgufTypes.Parse(typeName);
+                var files = GgufExport.Files(folder, type);
+                target.CheckFiles(files.Model, files.Projector);
                 var (language, projector) = GgufExport.Write(
-                    target, export, type, Path.GetFileName(Full(target)), choice.Template, note);
+                    folder, export, type, Path.GetFileName(Full(folder)), choice.Template, note);
                 return $"{Path.GetFullPath(language)}, {Path.GetFullPath(projector)}";
             case "llava":
-                LlavaLayoutWriter.Write(target, export, withTower);
+                LlavaLayoutWriter.Write(folder, export, withTower);
                 break;
             default:
-                HuggingFaceLlavaWriter.Write(target, export);
+                HuggingFaceLlavaWriter.Write(folder, export);
                 break;
         }
 
-        return $"{layout} layout in {export.Type.ConfigName()}: {Path.GetFullPath(target)}";
+        return $"{layout} layout in {export.Type.ConfigName()}: {Path.GetFullPath(folder)}";
     }
 
     /// <summary>Refuses a layout or a precision that there is not.</summary>

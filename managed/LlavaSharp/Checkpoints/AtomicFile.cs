@@ -1,7 +1,7 @@
 namespace LlavaSharp.Checkpoints;
 
 /// <summary>Writes files that are there wholly or not at all: a temporary name beside the target, flushed to the
-/// disk, then renamed over it.</summary>
+/// disk, renamed over it, and the rename flushed.</summary>
 public static class AtomicFile
 {
     /// <summary>Writes one file through <paramref name="write"/>. On any failure the target is as it was, and the
@@ -9,7 +9,7 @@ public static class AtomicFile
     /// <exception cref="UserErrorException">The folder is missing or not writable, or the disk is full.</exception>
     public static void Write(string path, Action<Stream> write)
     {
-        string temporary = $"{path}.{Environment.ProcessId}-{Guid.NewGuid():N}.tmp";
+        string temporary = Temporaries.Begin(path);
         try
         {
             using (var file = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16))
@@ -18,7 +18,11 @@ public static class AtomicFile
                 file.Flush(flushToDisk: true);
             }
 
-            File.Move(temporary, path, overwrite: true);
+            Temporaries.Commit(() => File.Move(temporary, path, overwrite: true));
+            if (!Temporaries.Contains(path))
+            {
+                SyncFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
+            }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -26,7 +30,7 @@ public static class AtomicFile
         }
         finally
         {
-            TryDelete(temporary);
+            Temporaries.End(temporary);
         }
     }
 
@@ -44,15 +48,24 @@ public static class AtomicFile
         ? user
         : new UserErrorException($"cannot write '{path}': {SafetensorsHeader.OneLine(e.Message)}", e);
 
-    private static void TryDelete(string path)
+    /// <summary>Asks the disk to keep the renames in a folder. A folder itself cannot be flushed from here, so a file in it is made and
+    /// flushed: a journal that holds the later change holds the earlier renames as well.</summary>
+    internal static void SyncFolder(string folder)
     {
+        string probe = Temporaries.Begin(Path.Combine(folder, ".sync"));
         try
         {
-            File.Delete(path);
+            using var file = new FileStream(probe, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1);
+            file.WriteByte(0);
+            file.Flush(flushToDisk: true);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // The failure that brought us here is the one to report.
+            // What was renamed is in its place; only a loss of power in the next moments could undo it.
+        }
+        finally
+        {
+            Temporaries.End(probe);
         }
     }
 }

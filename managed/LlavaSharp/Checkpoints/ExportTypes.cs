@@ -28,7 +28,7 @@ public static class ExportTypes
         (string unit, long bytes) = Units.First(u => upper.EndsWith(u.Unit, StringComparison.Ordinal));
         string digits = upper[..^unit.Length].TrimEnd();
         return decimal.TryParse(digits, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal number)
-            && number * bytes is >= 1 and <= long.MaxValue
+            && number <= long.MaxValue / bytes && number * bytes >= 1
             ? (long)(number * bytes)
             : throw new UserErrorException(
                 $"--shard_size {text}: expected bytes, or a number with KB, MB, GB, KiB, MiB or GiB, such as 5GB");

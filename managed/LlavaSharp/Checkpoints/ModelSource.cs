@@ -33,6 +33,10 @@ public sealed class ModelSource : IParameterSource, IDisposable
     /// <summary>Whether the model has an <c>image_newline</c> that no folder holds, so that it has to be drawn.</summary>
     public bool LacksNewline { get; private set; }
 
+    /// <summary>The folders and files that it is read from.</summary>
+    public IEnumerable<string> Places =>
+        new[] { _parts.LanguageFolder, _parts.ConfigFolder, _tower?.Folder ?? _parts.ClipFolder, _parts.ProjectorFile }.OfType<string>();
+
     /// <summary>Opens the files of a model and compares their names with its config.</summary>
     /// <exception cref="UserErrorException">A file is missing, damaged or not supported, or holds what the config has no place
     /// for.</exception>

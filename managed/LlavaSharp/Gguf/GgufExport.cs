@@ -37,27 +37,57 @@ public static class GgufExport
             throw AtomicFile.CannotWrite(folder, e);
         }
 
-        GgufType towerType = type == GgufType.F32 ? type : GgufType.F16;
-        string model = Path.Combine(folder, $"model-{GgufTypes.NameOf(type)}.gguf");
-        string projector = Path.Combine(folder, $"mmproj-{GgufTypes.NameOf(towerType)}.gguf");
-        GgufVisionTower.Write(projector, export, towerType, name);
-        try
+        (string model, string projector) = Files(folder, type);
+        WritePair(folder, temporary =>
         {
-            GgufLanguageModel.Write(model, export, type, name, template);
-        }
-        catch
-        {
-            // One without the other is no model.
-            File.Delete(projector);
-            throw;
-        }
-
+            (string newModel, string newProjector) = Files(temporary, type);
+            GgufVisionTower.Write(newProjector, export, TowerType(type), name);
+            GgufLanguageModel.Write(newModel, export, type, name, template);
+            return [(newProjector, projector), (newModel, model)];
+        });
         foreach (string line in Notes(export, template, Path.GetFileName(model)))
         {
             note?.Invoke(line);
         }
 
         return (model, projector);
+    }
+
+    /// <summary>The two files that <see cref="Write"/> writes.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="type">Encoding of the language model's matrices.</param>
+    /// <returns>The language model's path, and the projector's.</returns>
+    public static (string Model, string Projector) Files(string folder, GgufType type) => (
+        Path.Combine(folder, $"model-{GgufTypes.NameOf(type)}.gguf"), Path.Combine(folder, $"mmproj-{GgufTypes.NameOf(TowerType(type))}.gguf"));
+
+    private static GgufType TowerType(GgufType type) => type == GgufType.F32 ? type : GgufType.F16;
+
+    // One without the other is no model: both are complete before either is in its place.
+    private static void WritePair(string folder, Func<string, IEnumerable<(string From, string To)>> write)
+    {
+        string temporary = Temporaries.Begin(Path.Combine(folder, "gguf"));
+        try
+        {
+            Temporaries.RemoveLeftovers(folder);
+            Directory.CreateDirectory(temporary);
+            IEnumerable<(string From, string To)> files = write(temporary);
+            Temporaries.Commit(() =>
+            {
+                foreach ((string from, string to) in files)
+                {
+                    File.Move(from, to, overwrite: true);
+                }
+            });
+            AtomicFile.SyncFolder(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw AtomicFile.CannotWrite(folder, e);
+        }
+        finally
+        {
+            Temporaries.End(temporary);
+        }
     }
 
     private static IEnumerable<string> Notes(ModelExport export, ConversationTemplate? template, string file)

@@ -45,8 +45,7 @@ public static class FineTune
         using var ranks = Ranks.Meet(options.Place, TimeSpan.FromSeconds(options.DdpTimeout));
         try
         {
-            var place = options.Place with { LocalWorld = ranks.CountOnHost() };
-            return Run(options with { Place = place }, ranks, ranks.IsFirst ? progress : NullProgress.Instance, cancellation);
+            return Run(options, ranks, ranks.IsFirst ? progress : NullProgress.Instance, cancellation);
         }
         catch (EngineException e) when (ranks.World > 1 && e.Status == EngineStatus.Comm)
         {

@@ -126,6 +126,10 @@ public sealed class TrainSetup : IDisposable
             return;
         }
 
+        RefuseSource("model_name_or_path", Options.ModelNameOrPath, output);
+        RefuseSource("vision_tower", Options.VisionTower, output);
+        RefuseSource("vision_tower", Options.VisionTower, Path.Combine(output, LlavaLayoutConfig.TowerFolder));
+        new CheckpointStore(output).CheckNames(From?.State.Step ?? 0, Plan.TotalSteps);
         var mayHoldFiles = Options.OverwriteOutputDir || From is not null || OutputFolder.HoldsOnlyAnEndedRun(output);
         if (Options.DryRun)
         {
@@ -134,6 +138,19 @@ public sealed class TrainSetup : IDisposable
         else
         {
             OutputFolder.Prepare(output, mayHoldFiles);
+        }
+
+        if (Options.TuneMmMlpAdapter)
+        {
+            OutputFolder.CheckWritable(Path.GetDirectoryName(StageOneFiles.ProjectorPath(output))!);
+        }
+    }
+
+    private static void RefuseSource(string flag, string? source, string place)
+    {
+        if (source is not null && Directory.Exists(source) && RealPath.IsSame(source, place))
+        {
+            throw new UserErrorException($"--{flag} {source} is where the result would go; name another --output_dir");
         }
     }
 

@@ -120,6 +120,7 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         var accumulator = Accumulator(trainer, batches, done);
         var divergence = new Divergence(options.OnNan == "skip");
         Progress.Begin(Name, Plan.TotalSteps);
+        using var graceful = GracefulStop.Begin();
         try
         {
             while (steps.Count < Plan.TotalSteps)

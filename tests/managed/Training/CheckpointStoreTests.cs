@@ -46,7 +46,7 @@ public sealed class CheckpointStoreTests : IDisposable
     [Fact]
     public void Only_folders_with_a_number_are_checkpoints()
     {
-        foreach (var name in (string[])["checkpoint-x", "checkpoint-", "checkpoint--1", "tmp-checkpoint-3-1-x", "mine"])
+        foreach (var name in (string[])["checkpoint-x", "checkpoint-", "checkpoint--1", $"tmp-checkpoint-3-4194305-{Guid.NewGuid():N}", "mine"])
         {
             Directory.CreateDirectory(Path.Combine(_folder.Path, name));
         }
@@ -55,6 +55,31 @@ public sealed class CheckpointStoreTests : IDisposable
         Assert.Empty(store.List());
         Save(store, 1);
         Assert.Equal(["checkpoint-", "checkpoint--1", "checkpoint-1", "checkpoint-x", "mine"], RunFolder.Checkpoints(_folder.Path));
+    }
+
+    [Fact]
+    public void Checkpoints_of_other_programs_are_never_counted_moved_or_deleted()
+    {
+        _folder.Write("checkpoint-1/pytorch_model.bin", "weights");
+        _folder.Write("checkpoint-500/trainer_state.json", "{}");
+        _folder.Write("checkpoint-7/manifest.json", """{"name": "an extension of a browser"}""");
+        _folder.Write("checkpoint-8/state.json", "[1]");
+        _folder.Write("tmp-checkpoint-3/pytorch_model.bin", "weights");
+        var before = Checkpoints.TinyFolders.Files(_folder.Path);
+        var store = new CheckpointStore(_folder.Path, 1);
+        Save(store, 2);
+        Save(store, 3);
+        Assert.Equal([3], store.List().Select(c => c.Step));
+        Assert.Equal([500, 8, 7, 1], store.Foreign().Select(c => c.Step));
+        var error = Assert.Throws<UserErrorException>(() => Save(store, 7));
+        Assert.Equal(
+            $"{_folder["checkpoint-7"]} was made by another program, and this run would write a checkpoint of that name; name another --output_dir",
+            error.Message);
+        Assert.Throws<UserErrorException>(() => store.CheckNames(7, 8));
+        store.CheckNames(8, 499);
+        store.RemoveAll();
+        store.RemoveLeftovers();
+        Assert.Equal(before, Checkpoints.TinyFolders.Files(_folder.Path));
     }
 
     [Theory]

@@ -27,6 +27,38 @@ public sealed class OutputFolderTests : IDisposable
     }
 
     [Fact]
+    public void What_a_disk_and_a_killed_process_leave_does_not_count()
+    {
+        Directory.CreateDirectory(_folder["lost+found"]);
+        var leftover = _folder.Write($"config.json.4194305-{Guid.NewGuid():N}.tmp", "half");
+        OutputFolder.Check(_folder.Path, overwrite: false);
+        Assert.True(File.Exists(leftover)); // a dry run deletes nothing
+        OutputFolder.Prepare(_folder.Path, overwrite: false);
+        Assert.Equal([_folder["lost+found"]], Directory.GetFileSystemEntries(_folder.Path));
+    }
+
+    [Theory]
+    [InlineData("notes.4194305-x.tmp")]
+    [InlineData("mine.tmp")]
+    [InlineData("tmp-checkpoint-500")]
+    public void Others_temporary_files_are_theirs(string name)
+    {
+        _folder.Write(name, "");
+        Assert.Throws<UserErrorException>(() => OutputFolder.Check(_folder.Path, overwrite: false));
+        OutputFolder.Prepare(_folder.Path, overwrite: true);
+        Assert.True(File.Exists(_folder[name]));
+    }
+
+    [Fact]
+    public void A_checkpoint_of_another_program_asks_for_another_folder()
+    {
+        _folder.Write("checkpoint-500/pytorch_model.bin", "weights");
+        Assert.Equal(
+            $"--output_dir {_folder.Path} holds checkpoint-500 of another program, which cannot be gone on from and is left alone; choose another folder",
+            Assert.Throws<UserErrorException>(() => OutputFolder.Check(_folder.Path, overwrite: false)).Message);
+    }
+
+    [Fact]
     public void A_file_is_no_folder()
     {
         var file = _folder["x"];
@@ -41,5 +73,6 @@ public sealed class OutputFolderTests : IDisposable
         File.WriteAllText(file, "");
         var below = Path.Combine(file, "out");
         Assert.StartsWith($"cannot write into --output_dir {below}: ", Assert.Throws<UserErrorException>(() => OutputFolder.Prepare(below, false)).Message);
+        Assert.StartsWith($"cannot write into --output_dir {below}: ", Assert.Throws<UserErrorException>(() => OutputFolder.Check(below, false)).Message);
     }
 }

@@ -140,7 +140,7 @@ public sealed class ResumeTests : IDisposable
     public void A_run_killed_before_its_first_checkpoint_may_be_started_again()
     {
         var cut = _tiny["cut"];
-        Directory.CreateDirectory(Path.Combine(cut, "tmp-checkpoint-1-77-x"));
+        Directory.CreateDirectory(Path.Combine(cut, $"tmp-checkpoint-1-4194305-{Guid.NewGuid():N}"));
         File.WriteAllText(Path.Combine(cut, "log.jsonl"), "{");
         Train(1, cut);
         Assert.Empty(RunFolder.Checkpoints(cut));

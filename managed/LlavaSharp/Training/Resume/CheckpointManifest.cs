@@ -34,6 +34,24 @@ public static class CheckpointManifest
         AtomicFile.WriteText(Path.Combine(folder, FileName), manifest.ToJsonString(ResolvedConfig.Readable) + "\n");
     }
 
+    /// <summary>Whether a folder is a checkpoint that this program has written, whole or damaged.</summary>
+    /// <param name="folder">A folder.</param>
+    /// <returns>True where its manifest or its state says so; a folder that has neither belongs to another program.</returns>
+    public static bool IsOurs(string folder) => HasField(folder, FileName, "files") || HasField(folder, RunState.FileName, "micro_batches");
+
+    private static bool HasField(string folder, string name, string field)
+    {
+        try
+        {
+            var json = JsonNode.Parse(File.ReadAllBytes(Path.Combine(folder, name))) as JsonObject;
+            return json?["format"]?.GetValueKind() == JsonValueKind.Number && json.ContainsKey(field);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or ArgumentException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Looks for the first file that is not as the manifest says.</summary>
     /// <param name="folder">A checkpoint.</param>
     /// <returns>What is wrong with which file; null when nothing is.</returns>

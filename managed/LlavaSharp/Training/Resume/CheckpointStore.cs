@@ -5,8 +5,9 @@ using LlavaSharp.Zero;
 namespace LlavaSharp.Training.Resume;
 
 /// <summary>
-/// The checkpoint-N folders of an output folder. A checkpoint is filled under another name, flushed, and renamed: under
-/// its own name it is always whole. An older one goes only after the newer one is in its place.
+/// The checkpoint-N folders of an output folder that carry our manifest or state; folders of other programs are never listed, counted,
+/// moved or deleted. A checkpoint is filled under another name, flushed, and renamed: under its own name it is always whole. An older
+/// one goes only after the newer one is in its place.
 /// </summary>
 /// <param name="output">The output folder.</param>
 /// <param name="limit">How many are kept; null keeps all.</param>
@@ -16,13 +17,11 @@ public sealed class CheckpointStore(string output, int? limit = null)
 
     /// <summary>The checkpoints, newest first, whole or not.</summary>
     /// <returns>Number of updates, and folder.</returns>
-    public IReadOnlyList<(int Step, string Path)> List() => !Directory.Exists(output) ? [] :
-    [
-        .. Directory.GetDirectories(output, Prefix + "*")
-            .Select(path => (Step: StepOf(path), Path: path))
-            .Where(c => c.Step >= 0)
-            .OrderByDescending(c => c.Step),
-    ];
+    public IReadOnlyList<(int Step, string Path)> List() => [.. Named().Where(c => CheckpointManifest.IsOurs(c.Path))];
+
+    /// <summary>Folders with a checkpoint's name that another program has made, newest first.</summary>
+    /// <returns>The number in the name, and the folder.</returns>
+    public IReadOnlyList<(int Step, string Path)> Foreign() => [.. Named().Where(c => !CheckpointManifest.IsOurs(c.Path))];
 
     /// <summary>The newest checkpoint that is as it was written.</summary>
     /// <param name="damaged">Receives each newer one that is not, with what is wrong with it.</param>
@@ -54,6 +53,7 @@ public sealed class CheckpointStore(string output, int? limit = null)
         ranks ??= Ranks.Single;
         var target = Path.Combine(output, Name(Prefix, step));
         var temporary = ranks.Gather("naming a checkpoint", ranks.IsFirst ? Aside(step) : "")[0];
+        Temporaries.Watch(temporary);
         try
         {
             First(() => Directory.CreateDirectory(temporary));
@@ -70,7 +70,7 @@ public sealed class CheckpointStore(string output, int? limit = null)
         {
             if (ranks.IsFirst)
             {
-                TryDelete(temporary);
+                Temporaries.End(temporary);
             }
         }
 
@@ -102,21 +102,41 @@ public sealed class CheckpointStore(string output, int? limit = null)
     private void Finish(int step, string temporary, string target, Dictionary<string, string>? hashes)
     {
         CheckpointManifest.Write(temporary, hashes);
-        if (Directory.Exists(target))
+        Temporaries.Commit(() =>
         {
-            // Of an earlier try, past the checkpoint that this run went on from.
-            Directory.Move(target, Aside(step));
-        }
+            if (Directory.Exists(target))
+            {
+                // Of an earlier try, past the checkpoint that this run went on from.
+                RefuseForeign(target);
+                Directory.Move(target, Aside(step));
+            }
 
-        Directory.Move(temporary, target);
+            Directory.Move(temporary, target);
+        });
+        AtomicFile.SyncFolder(output);
         Rotate(step);
         RemoveLeftovers();
     }
 
-    /// <summary>Deletes what writing was cut short of, and nothing else.</summary>
-    public void RemoveLeftovers() => Array.ForEach(Directory.GetDirectories(output, Unfinished + "*"), TryDelete);
+    /// <summary>Deletes what processes that no longer run were writing, and nothing else.</summary>
+    public void RemoveLeftovers() => Temporaries.RemoveLeftovers(output);
 
-    /// <summary>Deletes every checkpoint: a run that begins anew must not leave others' states to go on from.</summary>
+    /// <summary>Refuses an output folder in which this run could meet the name of another program's checkpoint.</summary>
+    /// <param name="after">Updates done.</param>
+    /// <param name="last">Updates planned.</param>
+    /// <exception cref="UserErrorException">A folder in between has such a name.</exception>
+    public void CheckNames(int after, int last)
+    {
+        foreach (var (step, path) in Foreign())
+        {
+            if (step > after && step <= last)
+            {
+                RefuseForeign(path);
+            }
+        }
+    }
+
+    /// <summary>Deletes every checkpoint of ours: a run that begins anew must not leave others' states to go on from.</summary>
     /// <exception cref="UserErrorException">One cannot be deleted.</exception>
     public void RemoveAll()
     {
@@ -142,10 +162,19 @@ public sealed class CheckpointStore(string output, int? limit = null)
         return Try(path, () => Directory.Move(path, target), target);
     }
 
-    /// <summary>Whether a folder is a checkpoint whose writing was cut short.</summary>
-    /// <param name="name">The folder's name.</param>
-    /// <returns>True for what <see cref="RemoveLeftovers"/> deletes.</returns>
-    public static bool IsUnfinished(string name) => name.StartsWith(Unfinished, StringComparison.Ordinal);
+    private IEnumerable<(int Step, string Path)> Named() => !Directory.Exists(output) ? [] : Directory.GetDirectories(output, Prefix + "*")
+        .Select(path => (Step: StepOf(path), Path: path))
+        .Where(c => c.Step >= 0)
+        .OrderByDescending(c => c.Step);
+
+    private static void RefuseForeign(string folder)
+    {
+        if (!CheckpointManifest.IsOurs(folder))
+        {
+            throw new UserErrorException(
+                $"{folder} was made by another program, and this run would write a checkpoint of that name; name another --output_dir");
+        }
+    }
 
     // Later ones belong to a run that this one has gone back behind; it will write over them.
     private void Rotate(int newest)
@@ -161,7 +190,7 @@ public sealed class CheckpointStore(string output, int? limit = null)
     {
         var aside = Aside(step);
         Try(path, () => Directory.Move(path, aside), aside);
-        TryDelete(aside);
+        Temporaries.End(aside);
     }
 
     private string Aside(int step) => Path.Combine(
@@ -186,21 +215,6 @@ public sealed class CheckpointStore(string output, int? limit = null)
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw AtomicFile.CannotWrite(path, e);
-        }
-    }
-
-    private static void TryDelete(string path)
-    {
-        try
-        {
-            if (Directory.Exists(path))
-            {
-                Directory.Delete(path, recursive: true);
-            }
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // It bears no checkpoint's name; the next run tries again.
         }
     }
 }

@@ -1,0 +1,29 @@
+using LlavaSharp.Checkpoints;
+
+namespace LlavaSharp.Cli;
+
+/// <summary>
+/// Ends the process within a second of being asked to stop, and deletes what it was writing: for loading, converting and reading data,
+/// which do not look at the request in the middle of a file. Work that ends in order by itself (see <see cref="GracefulStop"/>) keeps its
+/// time.
+/// </summary>
+internal static class PromptEnd
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(700);
+
+    /// <summary>Begins to wait for the request.</summary>
+    /// <param name="asked">Set when the process is asked to stop.</param>
+    public static void Follow(CancellationToken asked) =>
+        asked.Register(() => new Thread(End) { IsBackground = true, Name = "prompt end" }.Start());
+
+    private static void End()
+    {
+        Thread.Sleep(Patience);
+        if (!GracefulStop.IsActive)
+        {
+            Temporaries.Abandon();
+            Console.Error.WriteLine("stopped");
+            Environment.Exit(ExitCode.Cancelled);
+        }
+    }
+}
