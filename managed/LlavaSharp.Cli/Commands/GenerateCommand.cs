@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using LlavaSharp.Generation;
+using LlavaSharp.Imaging;
 
 namespace LlavaSharp.Cli.Commands;
 
@@ -88,6 +89,12 @@ internal static class GenerateCommand
     private static int Run(
         Shell shell, Func<ChatModel> open, string prompt, string? image, GenerationOptions options, bool json)
     {
+        // Decoding a picture takes milliseconds, loading a large model minutes.
+        if (image is not null)
+        {
+            CheckImage(image);
+        }
+
         using var chat = open();
         if (json)
         {
@@ -107,6 +114,16 @@ internal static class GenerateCommand
         chat.Stream(prompt, image, options, shell.Out.Write, shell.Cancellation);
         shell.Out.WriteLine();
         return ExitCode.Ok;
+    }
+
+    private static void CheckImage(string path)
+    {
+        if (!File.Exists(path))
+        {
+            throw new UserErrorException($"--image {path} {(Directory.Exists(path) ? "is a folder; name a picture in it" : "does not exist")}");
+        }
+
+        ImageDecoder.Load(path);
     }
 
     private static double Above0(double topP) =>

@@ -45,7 +45,8 @@ public static class FineTune
         using var ranks = Ranks.Meet(options.Place, TimeSpan.FromSeconds(options.DdpTimeout));
         try
         {
-            return Run(options, ranks, ranks.IsFirst ? progress : NullProgress.Instance, cancellation);
+            var place = options.Place with { LocalWorld = ranks.CountOnHost() };
+            return Run(options with { Place = place }, ranks, ranks.IsFirst ? progress : NullProgress.Instance, cancellation);
         }
         catch (EngineException e) when (ranks.World > 1 && e.Status == EngineStatus.Comm)
         {

@@ -50,7 +50,7 @@ internal sealed record MemoryChoice
         long longest = options.ModelMaxLength, batch = Math.Min(int.MaxValue, longest * options.PerDeviceTrainBatchSize);
         bool frozen = (trained & (UnitKinds.Vision | UnitKinds.Layer | UnitKinds.Lora | UnitKinds.Head)) == 0;
         long all = frozen && zero is null ? Math.Min(batch, Math.Max(longest, FrozenTokens)) : batch;
-        long limit = options.MemoryLimit ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        long limit = options.MemoryLimit ?? (GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / options.Place.LocalWorld);
         held += Pictures(shape, options);
         MemoryChoice At(long tokens, int layers)
         {
@@ -89,7 +89,9 @@ internal sealed record MemoryChoice
                 throw new UserErrorException($"--memory_limit {Bytes(limit)}: {needs}; raise it, or shorten --model_max_length");
             }
 
-            warn($"this machine has {Bytes(limit)}: {needs}");
+            string each = options.Place.LocalWorld == 1
+                ? "" : string.Create(CultureInfo.InvariantCulture, $" for each of its {options.Place.LocalWorld} processes");
+            warn($"this machine has {Bytes(limit)}{each}: {needs}");
         }
 
         return choice;

@@ -124,7 +124,7 @@ public static class TrainFlags
         new("gradient_checkpointing", true, "run decoder layers twice, keep less: True (all), False, auto (fits memory_limit)",
             (o, v) => o with { GradientCheckpointing = v == "auto" ? null : Boolean("gradient_checkpointing", v) },
             o => o.GradientCheckpointing is { } on ? $"{on}" : "auto"),
-        new("memory_limit", false, "what the process may hold, such as 12G; what the machine has, unless given",
+        new("memory_limit", false, "what a process may hold, such as 12G; unless given, its share of the machine's memory",
             (o, v) => o with { MemoryLimit = MemoryChoice.Parse("memory_limit", v) }, o => o.MemoryLimit),
         Real("peak_tflops", 0, "the machine's peak in TFLOP/s, stated by you: progress and report then show the MFU",
             (o, v) => o with { PeakTflops = v > 0 ? v : null }, o => o.PeakTflops),

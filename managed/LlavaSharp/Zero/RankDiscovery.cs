@@ -9,12 +9,14 @@ namespace LlavaSharp.Zero;
 /// </summary>
 public static class RankDiscovery
 {
-    private static readonly Launcher OpenMpi = new("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK");
-    private static readonly Launcher Pmi = new("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID");
+    private static readonly Launcher OpenMpi = new(
+        "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE");
+
+    private static readonly Launcher Pmi = new("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS");
 
     // Not SLURM_NTASKS: a batch script has it, and SLURM_PROCID 0, without being one of so many processes.
-    private static readonly Launcher Slurm = new("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID");
-    private static readonly Launcher Torch = new("RANK", "WORLD_SIZE", "LOCAL_RANK");
+    private static readonly Launcher Slurm = new("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE");
+    private static readonly Launcher Torch = new("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE");
 
     /// <summary>Reads the environment.</summary>
     /// <param name="variable">Gives a variable's value, or null.</param>
@@ -78,7 +80,7 @@ public static class RankDiscovery
             : throw new UserErrorException(string.Create(
                 CultureInfo.InvariantCulture, $"{name} is '{text}': expected a whole number from {low} to {high}"));
 
-    private sealed record Launcher(string Rank, string World, string Local)
+    private sealed record Launcher(string Rank, string World, string Local, string LocalWorld)
     {
         // Rank and world belong together; the local rank is left out by launchers that start one process a host.
         public RankPlace? Read(Func<string, string?> get)
@@ -99,8 +101,14 @@ public static class RankDiscovery
             var number = Number(Rank, rank, 0, int.MaxValue);
             return number < size
                 ? new(number, size, local is null ? 0 : Number(Local, local, 0, size - 1), null, $"{Rank}/{World}")
+                {
+                    LocalWorld = get(LocalWorld) is { } beside ? Most(beside, size) : 1,
+                }
                 : throw new UserErrorException(string.Create(
                     CultureInfo.InvariantCulture, $"{Rank} is {number}, but {World} is {size}: ranks go from 0 to {size - 1}"));
         }
+
+        // A number, or Slurm's list of hosts such as 4(x2),3: then the most of any host.
+        private int Most(string text, int size) => text.Split(',').Max(part => Number(LocalWorld, part.Split('(')[0], 1, size));
     }
 }

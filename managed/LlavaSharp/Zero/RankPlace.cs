@@ -16,6 +16,9 @@ public sealed record RankPlace(int Rank, int World, int LocalRank, CommunicatorK
     /// <summary>The file in which this process says how far it has come, see <see cref="JobJournal"/>; "" for none.</summary>
     public string Journal { get; init; } = "";
 
+    /// <summary>Processes of the job on this machine, which share its memory; 1 where the launcher does not say.</summary>
+    public int LocalWorld { get; init; } = 1;
+
     /// <summary>One process.</summary>
     public static RankPlace Single { get; } = new(0, 1, 0, null, "no launcher");
 

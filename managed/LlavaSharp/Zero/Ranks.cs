@@ -71,6 +71,16 @@ public sealed class Ranks : IDisposable
         }
     }
 
+    /// <summary>Counts the processes that share this one's host, and so its memory.</summary>
+    /// <returns>At least 1: this one.</returns>
+    public int CountOnHost()
+    {
+        // Containers of one machine have names of their own, and limits of their own.
+        const string BootId = "/proc/sys/kernel/random/boot_id";
+        var host = _communicator is null ? "" : Environment.MachineName + (File.Exists(BootId) ? File.ReadAllText(BootId) : "");
+        return Gather("counting processes", host).Count(other => other == host);
+    }
+
     /// <summary>Every process's bytes; as many on each.</summary>
     /// <param name="purpose">For messages.</param>
     /// <param name="bytes">This process's.</param>

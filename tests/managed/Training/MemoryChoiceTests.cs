@@ -111,6 +111,45 @@ public sealed class MemoryChoiceTests
         Assert.Equal((0, 1), (less.TokensAtOnce, less.RecomputeLayers));
     }
 
+    /// <summary>Processes of one host share its memory: what suffices for one of them need not for four.</summary>
+    [Fact]
+    public void Processes_of_one_host_share_its_memory()
+    {
+        List<string> warnings = [];
+        MemoryChoice On(int processes, long held, long? limit = null) => MemoryChoice.Make(
+            Shape, Options with { MemoryLimit = limit, Place = RankPlace.Single with { LocalWorld = processes } }, Full, null, held, warnings.Add);
+        long machine = On(1, Process).Limit;
+        Assert.Equal((machine / 2, machine / 4), (On(2, Process).Limit, On(4, Process).Limit));
+
+        // So much else is held that a process fits alone, and not beside three others.
+        MemoryChoice alone = On(1, machine / 2);
+        Assert.Equal((0, 0), (alone.TokensAtOnce, alone.RecomputeLayers));
+        Assert.Empty(warnings);
+        MemoryChoice four = On(4, machine / 2);
+        Assert.Equal((Options.ModelMaxLength, Shape.Layers - 1), (four.TokensAtOnce, four.RecomputeLayers));
+        Assert.StartsWith(
+            $"this machine has {MemoryChoice.Bytes(machine / 4)} for each of its 4 processes: a step ", Assert.Single(warnings), StringComparison.Ordinal);
+
+        // The flag's limit is a process's own.
+        Assert.Equal(1L << 40, On(4, Process, 1L << 40).Limit);
+    }
+
+    [Fact]
+    public async Task Ranks_count_those_of_their_host()
+    {
+        string address = Guid.NewGuid().ToString();
+        int[] counts = await Task.WhenAll(Enumerable.Range(0, 3).Select(rank => Task.Factory.StartNew(
+            () =>
+            {
+                using Ranks ranks = Ranks.Meet(
+                    new(rank, 3, rank, CommunicatorKind.Local, "the test") { Address = address }, TimeSpan.FromMinutes(2));
+                return ranks.CountOnHost();
+            },
+            TestContext.Current.CancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
+        Assert.Equal([3, 3, 3], counts);
+        Assert.Equal(1, Ranks.Single.CountOnHost());
+    }
+
     [Fact]
     public void True_runs_every_layer_twice_and_False_none()
     {

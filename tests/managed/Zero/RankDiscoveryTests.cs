@@ -31,6 +31,16 @@ public sealed class RankDiscoveryTests
     }
 
     [Theory]
+    [InlineData("", 1)]
+    [InlineData(Mpi, 1)]
+    [InlineData(Mpi + " OMPI_COMM_WORLD_LOCAL_SIZE=4", 4)]
+    [InlineData("PMI_RANK=2 PMI_SIZE=4 MPI_LOCALNRANKS=2", 2)]
+    [InlineData("RANK=5 WORLD_SIZE=8 LOCAL_WORLD_SIZE=8" + Master, 8)]
+    [InlineData("SLURM_PROCID=3 SLURM_STEP_NUM_TASKS=11 SLURM_STEP_TASKS_PER_NODE=3,4(x2)" + Master, 4)]
+    public void Reads_how_many_share_the_host(string variables, int processes) => Assert.Equal(processes, Find(variables).LocalWorld);
+
+    [Theory]
+    [InlineData("RANK=0 WORLD_SIZE=2 LOCAL_WORLD_SIZE=3" + Master, "LOCAL_WORLD_SIZE is '3': expected a whole number from 1 to 2")]
     [InlineData("RANK=1", "RANK is set to 1, but WORLD_SIZE is not: set both, or neither")]
     [InlineData("WORLD_SIZE=2", "WORLD_SIZE is set to 2, but RANK is not: set both, or neither")]
     [InlineData("OMPI_COMM_WORLD_SIZE=2", "OMPI_COMM_WORLD_SIZE is set to 2, but OMPI_COMM_WORLD_RANK is not: set both, or neither")]
