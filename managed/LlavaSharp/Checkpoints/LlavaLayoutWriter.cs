@@ -77,7 +77,8 @@ public static class LlavaLayoutWriter
         }
 
         int? pad = config.PadTokenId ?? config.Text.PadId;
-        pad = pad is null || pad >= rows ? unknown : pad;
+        bool dropped = config.ImageTokenIndex is not null && pad is { } id && export.Tokenizer.Spelling(id) == ExportVocabulary.PadText;
+        pad = pad is null || pad >= rows || dropped ? unknown : pad;
         return config with
         {
             Text = config.Text with { VocabularySize = rows, PadId = pad },

@@ -18,6 +18,9 @@ public sealed class GgufMetadata
     /// <summary>The keys and values, encoded.</summary>
     internal ReadOnlySpan<byte> Bytes => CollectionsMarshal.AsSpan(_bytes);
 
+    /// <summary>Adds a token's id; a negative one, which stands for no token, adds nothing.</summary>
+    public GgufMetadata AddToken(string key, int id) => id < 0 ? this : Add(key, id);
+
     /// <summary>Adds an unsigned number; negative ones are refused.</summary>
     public GgufMetadata Add(string key, int value) => Entry(key, UInt32Type, w => w.Write(checked((uint)value)));
 

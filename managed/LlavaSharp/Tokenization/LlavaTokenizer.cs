@@ -167,7 +167,7 @@ public sealed class LlavaTokenizer
     /// <summary>The text of ids: bytes are joined to UTF-8 and the dummy space is dropped.</summary>
     /// <param name="ids">Ids; special tokens and ids outside the model are skipped, other added tokens are text.</param>
     public string Decode(ReadOnlySpan<int> ids) =>
-        _model.Decode(ids, id => !_byId.TryGetValue(id, out var token) ? null : token.Special ? "" : token.Text);
+        _model.Decode(ids, id => !_byId.TryGetValue(id, out var token) ? null : token.Special ? "" : Shown(token));
 
     /// <summary>How a token is spelled: as an added token of that id says, or else the vocabulary.</summary>
     /// <param name="id">Its id.</param>
@@ -306,6 +306,10 @@ public sealed class LlavaTokenizer
             AddBosSetting = config.AddBos,
         };
     }
+
+    /// <summary>What is decoded of a token: one that the normalizer put a mark before has it.</summary>
+    private string Shown(AddedToken token) =>
+        token.Normalized && Space is { PrependsToTokens: true } ? BpeWords.SpaceMark + token.Text : token.Text;
 
     private SentencePiece[] FromMerges(SpacedBpeEncoder spaced)
     {

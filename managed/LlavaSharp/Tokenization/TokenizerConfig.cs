@@ -35,6 +35,21 @@ internal sealed class TokenizerConfig
     /// <exception cref="UserErrorException">A file is no JSON object or asks for what is not implemented, or two disagree.</exception>
     public static TokenizerConfig Load(string folder, IReadOnlyList<AddedToken> json, Func<string, int> pieceOf, int pieces)
     {
+        try
+        {
+            return Read(folder, json, pieceOf, pieces);
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new UserErrorException($"{folder}: a tokenizer file holds text that is not UTF-8", e);
+        }
+    }
+
+    /// <summary>The text of a named token, such as <c>eos_token</c>; null when no file names it.</summary>
+    public string? Role(string name) => _roles.TryGetValue(name, out var role) ? role.Text : null;
+
+    private static TokenizerConfig Read(string folder, IReadOnlyList<AddedToken> json, Func<string, int> pieceOf, int pieces)
+    {
         var settings = Path.Combine(folder, ConfigFile);
         using var document = JsonText.ReadObject(settings);
         using var map = JsonText.ReadObject(Path.Combine(folder, MapFile));
@@ -57,9 +72,6 @@ internal sealed class TokenizerConfig
         config.AddSpecial(pieceOf, pieces);
         return config;
     }
-
-    /// <summary>The text of a named token, such as <c>eos_token</c>; null when no file names it.</summary>
-    public string? Role(string name) => _roles.TryGetValue(name, out var role) ? role.Text : null;
 
     private static bool IsRole(string name) => name.EndsWith("_token", StringComparison.Ordinal);
 

@@ -115,9 +115,16 @@ internal sealed class TokenizerJsonFile
         }
     }
 
-    private static List<AddedToken> ReadAddedTokens(JsonElement root, string name) => Has(root, "added_tokens")
-        ? [.. root.GetProperty("added_tokens").EnumerateArray().Select(t => AddedTokenTable.Read(t, t.GetProperty("id").GetInt32(), name))]
-        : [];
+    private static List<AddedToken> ReadAddedTokens(JsonElement root, string name)
+    {
+        var table = new AddedTokenTable();
+        foreach (var token in Has(root, "added_tokens") ? root.GetProperty("added_tokens").EnumerateArray() : default)
+        {
+            table.Add(AddedTokenTable.Read(token, token.GetProperty("id").GetInt32(), name));
+        }
+
+        return [.. table.Tokens];
+    }
 
     /// <summary>
     /// The library gives a token the id of the piece that it spells, or else the next one, whatever the file says: a gap is closed.
@@ -125,7 +132,7 @@ internal sealed class TokenizerJsonFile
     private static List<AddedToken> Renumber(List<AddedToken> tokens, Dictionary<string, int> ids)
     {
         var next = ids.Count;
-        return [.. tokens.DistinctBy(t => t.Text).Select(t =>
+        return [.. tokens.Select(t =>
         {
             var id = ids.TryGetValue(t.Text, out var piece) ? piece : next;
             next = Math.Max(next, id + 1);
