@@ -3,7 +3,8 @@
     ./build.sh peer check_export MODEL_FOLDER [--projector mm_projector.bin]
 
 MODEL_FOLDER is a Hugging Face LLaVA or LLaVA-NeXT folder. Every weight must be found and none left over, the processor must load and
-agree with the model on the image token, and a picture with a question must get an answer. Prints one line a check, exits with 1
+agree with the model on the image token, each chunk of text between images must have the ids that it has by itself, as in training,
+and a picture with a question must get an answer. Prints one line a check, exits with 1
 if one fails. That the logits are equal, too, is what `make_case` and then `parity` show.
 Imports: torch, transformers, PIL, numpy (PyTorch 2.1 or newer, transformers 4.37 or newer).
 """
@@ -69,6 +70,23 @@ class Export:
             raise ValueError(f"{len(tokenizer)} tokens, {self.model.get_input_embeddings().weight.shape[0]} rows")
         return f"{type(self.processor).__name__}, {len(tokenizer)} tokens, <image> = {ours}"
 
+    def chunks(self):
+        """In training each chunk between images is a text of its own: its ids must not depend on what stands before it."""
+        tokenizer = self.processor.tokenizer
+        image = tokenizer.convert_tokens_to_ids("<image>")
+        begin = tokenizer("").input_ids
+        texts = ["USER: <image>\nWhat?", "<image>What?", "a <image> and <image>.", "<image><image> b", "<image>\nA</s>B <image>\n</s>C",
+                 "alone", "<image>", ""]
+        for text in texts:
+            expected = list(begin)
+            for i, chunk in enumerate(text.split("<image>")):
+                expected += ([image] if i else []) + tokenizer(chunk).input_ids[len(begin):]
+            got = tokenizer(text).input_ids
+            if got != expected:
+                named = tokenizer.convert_ids_to_tokens
+                raise ValueError(f"{text!r} is {named(got)}, chunk by chunk {named(expected)}")
+        return f"{len(texts)} texts with images are their chunks"
+
     def answer(self):
         inputs = self.processor(images=picture(), text="USER: <image>\nWhat is in the picture? ASSISTANT:", return_tensors="pt")
         with torch.no_grad():
@@ -93,6 +111,7 @@ def main():
     export = Export(arguments.folder)
     check("LlavaForConditionalGeneration", export.load_model)
     check("AutoProcessor", export.load_processor)
+    check("ids", export.chunks)
     check("answer", export.answer)
     if arguments.projector:
         check("torch.load(weights_only=True)", lambda: open_projector(arguments.projector))

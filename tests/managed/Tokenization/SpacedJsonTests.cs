@@ -109,7 +109,7 @@ public sealed class SpacedJsonTests : IDisposable
         Assert.Equal((object[])theirs.Metadata["tokenizer.ggml.tokens"], (object[])ours.Metadata["tokenizer.ggml.tokens"]);
         Assert.Equal((object[])theirs.Metadata["tokenizer.ggml.token_type"], (object[])ours.Metadata["tokenizer.ggml.token_type"]);
         string[] data = ["--data_path", tiny.Talks, "--model_name_or_path", tiny.Llama, "--vision_tower", tiny.Clip, "--version", "v1"];
-        Host.Succeed(["check-data", .. data, "--image_folder", tiny.Images]);
+        Host.Succeed(["show-sample", "--index", "0", .. data, "--image_folder", tiny.Images]);
     }
 
     [Fact]
