@@ -31,6 +31,7 @@ public static class DryRun
 
         using var setup = TrainSetup.Open(options with { DryRun = true });
         options = setup.Options;
+        setup.Begin(Ranks.Single);
         var fresh = CheckShapes(setup);
         var withImage = CheckSamples(setup);
         var trained = TrainingRun.TrainedUnits(options);

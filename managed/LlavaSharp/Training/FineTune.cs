@@ -69,6 +69,7 @@ public static class FineTune
     private static TrainingResult Run(TrainOptions options, Ranks ranks, IProgressSink progress, CancellationToken cancellation)
     {
         using var setup = ranks.Together("opening the run", () => TrainSetup.Open(options));
+        setup.Begin(ranks);
         using var engine = new Engine(new EngineOptions { Threads = options.Threads });
         using var source = ranks.Together("opening the model", () => ModelSource.Open(setup.Parts));
         ranks.Together("checking the model", () => source.CheckShapes());

@@ -6,6 +6,7 @@ using LlavaSharp.Lora;
 using LlavaSharp.Templates;
 using LlavaSharp.Tokenization;
 using LlavaSharp.Training.Resume;
+using LlavaSharp.Zero;
 
 namespace LlavaSharp.Training;
 
@@ -16,12 +17,13 @@ namespace LlavaSharp.Training;
 public sealed class TrainSetup : IDisposable
 {
     private readonly SampleDataset _dataset;
+    private readonly string _output;
 
     private TrainSetup(TrainOptions options)
     {
         ModelFolder = Folder("model_name_or_path", options.ModelNameOrPath);
         var dataPath = options.DataPath ?? throw Missing("data_path", "the training file in LLaVA's layout");
-        var output = options.OutputDir ?? throw Missing("output_dir", "a folder for the result");
+        _output = options.OutputDir ?? throw Missing("output_dir", "a folder for the result");
         Template = FindTemplate(options);
         Adapters = options is { LoraEnable: true, TuneMmMlpAdapter: false } ? ReadAdapters(options) : null;
         CheckStorage(options);
@@ -48,8 +50,6 @@ public sealed class TrainSetup : IDisposable
             };
             Plan = TrainingPlan.Create(EpochOrder.Length(Source, options), options);
             Source.Load(0);
-            From = ResumeFrom.Find(options);
-            Claim(output);
         }
         catch
         {
@@ -94,14 +94,23 @@ public sealed class TrainSetup : IDisposable
     /// <summary>How long the run is.</summary>
     public TrainingPlan Plan { get; }
 
-    /// <summary>The checkpoint that the run goes on from; null begins anew.</summary>
-    public ResumeFrom? From { get; }
+    /// <summary>The checkpoint that the run goes on from; null begins anew. <see cref="Begin"/> finds it.</summary>
+    public ResumeFrom? From { get; private set; }
 
-    /// <summary>Opens and checks everything.</summary>
+    /// <summary>Opens and checks everything but the output folder.</summary>
     /// <param name="options">What was asked for.</param>
-    /// <returns>The setup; the output folder exists and can be written into.</returns>
+    /// <returns>The setup; call <see cref="Begin"/> next.</returns>
     /// <exception cref="UserErrorException">Something does not fit; the message says what, with the flag.</exception>
     public static TrainSetup Open(TrainOptions options) => new(options);
+
+    /// <summary>Finds the checkpoint to go on from, and takes the output folder: it then exists and can be written into.</summary>
+    /// <param name="ranks">The processes of the run, all of which call this and share the checking of a checkpoint's files.</param>
+    /// <exception cref="UserErrorException">A checkpoint is damaged, or the folder holds something else or cannot be written.</exception>
+    public void Begin(Ranks ranks)
+    {
+        From = ResumeFrom.Find(Options, ranks);
+        ranks.Together("taking the output folder", Claim);
+    }
 
     /// <inheritdoc/>
     public void Dispose() => _dataset.Dispose();
@@ -119,30 +128,30 @@ public sealed class TrainSetup : IDisposable
         Images = Config.PlanImages(Processor),
     };
 
-    private void Claim(string output)
+    private void Claim()
     {
         if (!Options.Place.IsFirst)
         {
             return;
         }
 
-        RefuseSource("model_name_or_path", Options.ModelNameOrPath, output);
-        RefuseSource("vision_tower", Options.VisionTower, output);
-        RefuseSource("vision_tower", Options.VisionTower, Path.Combine(output, LlavaLayoutConfig.TowerFolder));
-        new CheckpointStore(output).CheckNames(From?.State.Step ?? 0, Plan.TotalSteps);
-        var mayHoldFiles = Options.OverwriteOutputDir || From is not null || OutputFolder.HoldsOnlyAnEndedRun(output);
+        RefuseSource("model_name_or_path", Options.ModelNameOrPath, _output);
+        RefuseSource("vision_tower", Options.VisionTower, _output);
+        RefuseSource("vision_tower", Options.VisionTower, Path.Combine(_output, LlavaLayoutConfig.TowerFolder));
+        new CheckpointStore(_output).CheckNames(From?.State.Step ?? 0, Plan.TotalSteps);
+        var mayHoldFiles = Options.OverwriteOutputDir || From is not null || OutputFolder.HoldsOnlyAnEndedRun(_output);
         if (Options.DryRun)
         {
-            OutputFolder.Check(output, mayHoldFiles);
+            OutputFolder.Check(_output, mayHoldFiles);
         }
         else
         {
-            OutputFolder.Prepare(output, mayHoldFiles);
+            OutputFolder.Prepare(_output, mayHoldFiles);
         }
 
         if (Options.TuneMmMlpAdapter)
         {
-            OutputFolder.CheckWritable(Path.GetDirectoryName(StageOneFiles.ProjectorPath(output))!);
+            OutputFolder.CheckWritable(Path.GetDirectoryName(StageOneFiles.ProjectorPath(_output))!);
         }
     }
 

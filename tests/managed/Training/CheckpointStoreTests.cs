@@ -1,5 +1,7 @@
+using LlavaSharp.Interop;
 using LlavaSharp.Training;
 using LlavaSharp.Training.Resume;
+using LlavaSharp.Zero;
 
 namespace LlavaSharp.Tests.Training;
 
@@ -105,6 +107,60 @@ public sealed class CheckpointStoreTests : IDisposable
         Assert.Equal("manifest.json is damaged", CheckpointManifest.FindDamage(folder));
         File.WriteAllText(Path.Combine(folder, "manifest.json"), "{}");
         Assert.Equal("manifest.json names no files", CheckpointManifest.FindDamage(folder));
+    }
+
+    /// <summary>Each file is hashed by one of the processes, and all of them hear of what any of them found.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(9)]
+    public async Task Processes_share_the_checking(int world)
+    {
+        string[] names = [.. Enumerable.Range(0, 7).Select(i => $"{i}.bin")];
+        var folder = new CheckpointStore(_folder.Path).Save(1, at => Array.ForEach(names, n => File.WriteAllText(Path.Combine(at, n), n)));
+        Assert.All(await OnRanks(world, ranks => CheckpointManifest.FindDamage(folder, ranks)), Assert.Null);
+        for (var place = names.Length - 1; place >= 0; place--)
+        {
+            // Also what has been damaged before, behind it: the first in the manifest is named.
+            RunFolder.Damage(Path.Combine(folder, names[place]));
+            var finders = Enumerable.Range(0, world).Where(r => CheckpointManifest.FindOwn(folder, r, world)?.Place == place);
+            Assert.Equal([place % world], finders);
+            Assert.All(
+                await OnRanks(world, ranks => CheckpointManifest.FindDamage(folder, ranks)),
+                damage => Assert.Equal($"{names[place]} has another SHA-256 than when it was written", damage));
+        }
+
+        File.Delete(Path.Combine(folder, "manifest.json"));
+        Assert.All(await OnRanks(world, ranks => CheckpointManifest.FindDamage(folder, ranks)), damage => Assert.Equal("manifest.json is missing", damage));
+    }
+
+    [Fact]
+    public async Task Processes_choose_the_same_checkpoint()
+    {
+        var store = new CheckpointStore(_folder.Path);
+        var (first, second) = (Save(store, 1), Save(store, 2));
+        RunFolder.Damage(Path.Combine(second, "a.bin"));
+        Assert.All(
+            await OnRanks(3, ranks =>
+            {
+                List<string> passed = [];
+                return (store.FindNewest((path, damage) => passed.Add($"{path}: {damage}"), ranks), string.Join('\n', passed));
+            }),
+            found => Assert.Equal((first, $"{second}: a.bin has another SHA-256 than when it was written"), found));
+    }
+
+    private static Task<T[]> OnRanks<T>(int world, Func<Ranks, T> work)
+    {
+        var address = Guid.NewGuid().ToString();
+        return Task.WhenAll(Enumerable.Range(0, world).Select(rank => Task.Factory.StartNew(
+            () =>
+            {
+                using var ranks = world == 1 ? Ranks.Single : Ranks.Meet(
+                    new(rank, world, rank, CommunicatorKind.Local, "the test") { Address = address }, TimeSpan.FromMinutes(2));
+                return work(ranks);
+            },
+            TestContext.Current.CancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
     }
 
     [Theory]

@@ -127,8 +127,8 @@ public sealed class MemoryChoiceTests
         Assert.Empty(warnings);
         MemoryChoice four = On(4, machine / 2);
         Assert.Equal((Options.ModelMaxLength, Shape.Layers - 1), (four.TokensAtOnce, four.RecomputeLayers));
-        Assert.StartsWith(
-            $"this machine has {MemoryChoice.Bytes(machine / 4)} for each of its 4 processes: a step ", Assert.Single(warnings), StringComparison.Ordinal);
+        string expected = $"this machine has {MemoryChoice.Bytes(machine / 4)} for each of its 4 processes: a step ";
+        Assert.StartsWith(expected, Assert.Single(warnings), StringComparison.Ordinal);
 
         // The flag's limit is a process's own.
         Assert.Equal(1L << 40, On(4, Process, 1L << 40).Limit);

@@ -1,7 +1,9 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using LlavaSharp.Checkpoints;
+using LlavaSharp.Zero;
 
 namespace LlavaSharp.Training.Resume;
 
@@ -54,33 +56,55 @@ public static class CheckpointManifest
 
     /// <summary>Looks for the first file that is not as the manifest says.</summary>
     /// <param name="folder">A checkpoint.</param>
-    /// <returns>What is wrong with which file; null when nothing is.</returns>
-    public static string? FindDamage(string folder)
+    /// <param name="ranks">The processes that ask, all of them, of the same folder: each hashes its share of the files. Null: one.</param>
+    /// <returns>What is wrong with which file, the same on all; null when nothing is.</returns>
+    public static string? FindDamage(string folder, Ranks? ranks = null)
+    {
+        ranks ??= Ranks.Single;
+        var own = FindOwn(folder, ranks.Rank, ranks.World) is var (place, damage)
+            ? string.Create(CultureInfo.InvariantCulture, $"{place} {damage}") : "";
+        return ranks.Gather("checking a checkpoint", own).Where(found => found.Length > 0).Select(found => found.Split(' ', 2))
+            .MinBy(found => int.Parse(found[0], CultureInfo.InvariantCulture))?[1];
+    }
+
+    /// <summary>Looks at a rank's share of the files: those at places rank, rank + world and so on.</summary>
+    /// <param name="folder">A checkpoint.</param>
+    /// <param name="rank">From 0.</param>
+    /// <param name="world">Processes.</param>
+    /// <returns>The place in the manifest of the first damaged file of the share, and what is wrong; null when nothing is.</returns>
+    internal static (int Place, string Damage)? FindOwn(string folder, int rank, int world)
     {
         try
         {
             var path = Path.Combine(folder, FileName);
             if (!File.Exists(path))
             {
-                return $"{FileName} is missing";
+                return (0, $"{FileName} is missing");
             }
 
             var files = JsonNode.Parse(File.ReadAllBytes(path))?["files"]?.AsObject();
             if (files is null || files.Count == 0)
             {
-                return $"{FileName} names no files";
+                return (0, $"{FileName} names no files");
             }
 
-            return files.Select(f => Compare(folder, f.Key, f.Value!["bytes"]!.GetValue<long>(), f.Value["sha256"]!.GetValue<string>()))
-                .FirstOrDefault(damage => damage is not null);
+            foreach (var (place, (name, file)) in files.Index().Where(f => f.Index % world == rank))
+            {
+                if (Compare(folder, name, file!["bytes"]!.GetValue<long>(), file["sha256"]!.GetValue<string>()) is { } damage)
+                {
+                    return (place, damage);
+                }
+            }
+
+            return null;
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or NullReferenceException)
         {
-            return $"{FileName} is damaged";
+            return (0, $"{FileName} is damaged");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return e.Message;
+            return (0, e.Message);
         }
     }
 

@@ -25,12 +25,18 @@ public sealed class CheckpointStore(string output, int? limit = null)
 
     /// <summary>The newest checkpoint that is as it was written.</summary>
     /// <param name="damaged">Receives each newer one that is not, with what is wrong with it.</param>
-    /// <returns>The folder, or null.</returns>
-    public string? FindNewest(Action<string, string> damaged)
+    /// <param name="ranks">The processes that ask, all of them, and share the checking; null for one.</param>
+    /// <returns>The folder, or null; the same on all.</returns>
+    public string? FindNewest(Action<string, string> damaged, Ranks? ranks = null)
     {
-        foreach (var (_, path) in List())
+        ranks ??= Ranks.Single;
+
+        // What rank 0 sees: a shared folder's contents reach other hosts later.
+        var names = ranks.Gather("listing checkpoints", string.Join('/', List().Select(c => Path.GetFileName(c.Path))))[0];
+        foreach (var name in names.Split('/', StringSplitOptions.RemoveEmptyEntries))
         {
-            if (CheckpointManifest.FindDamage(path) is not { } damage)
+            var path = Path.Combine(output, name);
+            if (CheckpointManifest.FindDamage(path, ranks) is not { } damage)
             {
                 return path;
             }

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using LlavaSharp.Zero;
 
 namespace LlavaSharp.Training.Resume;
 
@@ -48,28 +49,32 @@ public sealed record ResumeFrom(string Folder, RunState State, IReadOnlyList<(st
 
     /// <summary>Chooses the checkpoint that <c>--resume</c> asks for.</summary>
     /// <param name="options">resume, output_dir.</param>
+    /// <param name="ranks">The processes of the run, all of which ask: each checks its share of the files. Null: one.</param>
     /// <returns>It, or null to begin anew.</returns>
     /// <exception cref="UserErrorException">A named one is missing, damaged, or not one of ours; or none of several is whole.</exception>
-    public static ResumeFrom? Find(TrainOptions options)
+    public static ResumeFrom? Find(TrainOptions options, Ranks? ranks = null)
     {
+        ranks ??= Ranks.Single;
         switch (options.Resume)
         {
             case "no":
                 return null;
             case "auto":
-                return Newest(options.OutputDir!);
+                return Newest(options.OutputDir!, ranks);
             case var path:
-                if (!Directory.Exists(path))
+                ranks.Together("finding a checkpoint", () =>
                 {
-                    throw new UserErrorException($"--resume {path} does not exist; name a checkpoint-N folder, or auto");
-                }
-
-                if (CheckpointManifest.FindDamage(path) is { } damage)
+                    if (!Directory.Exists(path))
+                    {
+                        throw new UserErrorException($"--resume {path} does not exist; name a checkpoint-N folder, or auto");
+                    }
+                });
+                if (CheckpointManifest.FindDamage(path, ranks) is { } damage)
                 {
                     throw new UserErrorException($"--resume {path} is damaged: {damage}; name another checkpoint, or auto");
                 }
 
-                return new(path, RunState.Read(path), []);
+                return new(path, ranks.Together("reading a checkpoint", () => RunState.Read(path)), []);
         }
     }
 
@@ -117,11 +122,11 @@ public sealed record ResumeFrom(string Folder, RunState State, IReadOnlyList<(st
     private bool SameUpdate(JsonObject then, TrainOptions options) =>
         then["gradient_accumulation_steps"]?.GetValue<int>() * State.World == options.GradientAccumulationSteps * options.Place.World;
 
-    private static ResumeFrom? Newest(string output)
+    private static ResumeFrom? Newest(string output, Ranks ranks)
     {
         var damaged = new List<(string, string)>();
-        var folder = new CheckpointStore(output).FindNewest((path, damage) => damaged.Add((path, damage)));
-        return folder is not null ? new(folder, RunState.Read(folder), damaged)
+        var folder = new CheckpointStore(output).FindNewest((path, damage) => damaged.Add((path, damage)), ranks);
+        return folder is not null ? new(folder, ranks.Together("reading a checkpoint", () => RunState.Read(folder)), damaged)
             : damaged.Count == 0 ? null
             : throw new UserErrorException(
                 $"no checkpoint in {output} is whole; the newest, {Path.GetFileName(damaged[0].Item1)}: {damaged[0].Item2}; "
