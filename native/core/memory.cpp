@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/limits.h"
 
 namespace llavasharp::core {
 namespace {
@@ -28,18 +28,15 @@ constexpr int64_t kFloatsMax = std::numeric_limits<int64_t>::max() / kFloatBytes
 
 constexpr int64_t kHugeBytes = int64_t{2} << 20;
 
-// Memory and swap.
-int64_t machine_bytes() {
-  struct sysinfo machine{};
-  if (sysinfo(&machine) != 0) {
-    fail(LLV_DEVICE, "the machine does not say how much memory it has");
-  }
-  return static_cast<int64_t>((machine.totalram + machine.totalswap) * machine.mem_unit);
+double mebibytes(int64_t bytes) {
+  return static_cast<double>(bytes) / (1024.0 * 1024.0);
 }
 
 [[noreturn]] void fail_allocation(int64_t bytes) {
-  fail(LLV_OUT_OF_MEMORY, "out of memory: %" PRId64 " bytes (%.1f MiB) could not be allocated",
-       bytes, static_cast<double>(bytes) / (1024.0 * 1024.0));
+  const MemoryLimit limit = memory_limit();
+  fail(LLV_OUT_OF_MEMORY,
+       "out of memory: %" PRId64 " bytes (%.1f MiB) could not be allocated; %s allows %.1f MiB",
+       bytes, mebibytes(bytes), limit.name.c_str(), mebibytes(limit.bytes));
 }
 
 void ask_for_huge_pages(void* data, int64_t bytes) {
@@ -48,7 +45,7 @@ void ask_for_huge_pages(void* data, int64_t bytes) {
 
 // Zeroed; on a page of its own.
 void* allocate(int64_t bytes) {
-  if (bytes > machine_bytes()) {
+  if (bytes > memory_limit().bytes) {
     fail_allocation(bytes);
   }
   void* data = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE,
@@ -92,7 +89,7 @@ void* map_file(const std::string& folder, int64_t bytes) {
   (void)close(file);
   if (data == MAP_FAILED) {
     fail(LLV_OUT_OF_MEMORY, "offload_folder: '%s' has no room for %" PRId64 " bytes (%.1f MiB)",
-         folder.c_str(), bytes, static_cast<double>(bytes) / (1024.0 * 1024.0));
+         folder.c_str(), bytes, mebibytes(bytes));
   }
   (void)madvise(data, static_cast<size_t>(bytes), MADV_SEQUENTIAL);
   return data;
@@ -202,33 +199,52 @@ Arena::~Arena() {
   }
 }
 
-// Addresses only: they cost nothing until commit().
-void Arena::reserve() {
-  const int64_t floats = machine_bytes() / kHugeBytes * kHugeBytes / kFloatBytes;
-  void* base = mmap(nullptr, static_cast<size_t>(floats * kFloatBytes), PROT_NONE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED) {
-    fail(LLV_OUT_OF_MEMORY,
-         "out of memory: addresses for %" PRId64 " bytes of workspace are refused",
-         floats * kFloatBytes);
+// Addresses only: they cost nothing until commit(). Where addresses themselves are limited, what is
+// not mapped yet must also hold stacks and everything else that is allocated later: the workspace
+// gets three quarters of it, or less where even those are refused.
+void Arena::reserve(int64_t floats) {
+  const MemoryLimit limit = memory_limit();
+  int64_t bytes = limit.bytes;
+  if (const int64_t left = addresses_left(); left < bytes) {
+    bytes = left / 4 * 3;
   }
-  ask_for_huge_pages(base, floats * kFloatBytes);
+  void* base = MAP_FAILED;
+  for (; base == MAP_FAILED && bytes >= kHugeBytes; bytes /= 2) {
+    bytes = bytes / kHugeBytes * kHugeBytes;
+    base = mmap(nullptr, static_cast<size_t>(bytes), PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base != MAP_FAILED) {
+      break;
+    }
+  }
+  if (base == MAP_FAILED) {
+    fail_workspace(floats);
+  }
+  ask_for_huge_pages(base, bytes);
   base_ = static_cast<float*>(base);
-  reserved_ = floats;
+  reserved_ = bytes / kFloatBytes;
+}
+
+void Arena::fail_workspace(int64_t floats) const {
+  const MemoryLimit limit = memory_limit();
+  fail(LLV_OUT_OF_MEMORY,
+       "out of memory: a workspace of %" PRId64
+       " bytes (%.1f MiB) is not possible; %s allows %.1f "
+       "MiB, of which the workspace has %.1f MiB",
+       floats * kFloatBytes, mebibytes(floats * kFloatBytes), limit.name.c_str(),
+       mebibytes(limit.bytes), mebibytes(reserved_ * kFloatBytes));
 }
 
 void Arena::commit(int64_t floats) {
   if (base_ == nullptr) {
-    reserve();
+    reserve(floats);
   }
   const int64_t wanted = std::min(
       (floats * kFloatBytes + kHugeBytes - 1) / kHugeBytes * kHugeBytes / kFloatBytes, reserved_);
   if (floats > reserved_ ||
       mprotect(base_ + committed_, static_cast<size_t>((wanted - committed_) * kFloatBytes),
                PROT_READ | PROT_WRITE) != 0) {
-    fail(LLV_OUT_OF_MEMORY,
-         "out of memory: a workspace of %" PRId64 " bytes (%.1f MiB) is not possible",
-         floats * kFloatBytes, static_cast<double>(floats * kFloatBytes) / (1024.0 * 1024.0));
+    fail_workspace(floats);
   }
   committed_ = wanted;
 }

@@ -73,8 +73,9 @@ class Buffer {
 };
 
 // Stack-like scratch: take() returns 64-byte aligned parts, rewind() gives back everything after a
-// mark. It reserves addresses for as much as the machine has, and asks for memory only where more
-// is taken than ever before: growing moves nothing, and a steady step allocates nothing.
+// mark. It reserves addresses for as much as the process may have (limits.h), and asks for memory
+// only where more is taken than ever before: growing moves nothing, and a steady step allocates
+// nothing.
 class Arena {
  public:
   using Mark = int64_t;
@@ -102,7 +103,8 @@ class Arena {
   void rewind(Mark mark);
 
  private:
-  void reserve();
+  void reserve(int64_t floats);
+  [[noreturn]] void fail_workspace(int64_t floats) const;
   void commit(int64_t floats);
   std::shared_ptr<MemoryLedger> ledger_;
   float* base_ = nullptr;

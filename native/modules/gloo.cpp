@@ -197,6 +197,7 @@ class GlooTransport final : public Transport {
       std::shared_ptr<gloo::transport::Device> device =
           gloo::transport::tcp::CreateDevice(own.c_str());
       context_->connectFullMesh(names, device);
+      store.finish();
     }
     // Whoever asks has the deadline; these waits end after it.
     for (int32_t peer = 0; peer < options.world; ++peer) {

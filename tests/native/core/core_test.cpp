@@ -39,8 +39,11 @@ TEST(Memory, LedgerCountsByPurposeAndPeak) {
 TEST(Memory, SaysHowMuchWasAskedFor) {
   const auto ledger = std::make_shared<MemoryLedger>();
   EXPECT_EQ(message_of(LLV_OUT_OF_MEMORY,
-                       [&] { const Buffer buffer(ledger, Purpose::kGradients, int64_t{1} << 50); }),
-            "out of memory: 4503599627370496 bytes (4294967296.0 MiB) could not be allocated");
+                       [&] { const Buffer buffer(ledger, Purpose::kGradients, int64_t{1} << 50); })
+                .rfind("out of memory: 4503599627370496 bytes (4294967296.0 MiB) could not be "
+                       "allocated; the ",
+                       0),
+            0U);
   EXPECT_EQ(
       message_of(LLV_OUT_OF_MEMORY, [&] { const Buffer buffer(ledger, Purpose::kGradients, -1); }),
       "a buffer of -1 floats is not possible");
@@ -49,10 +52,12 @@ TEST(Memory, SaysHowMuchWasAskedFor) {
   EXPECT_EQ(message_of(LLV_OUT_OF_MEMORY,
                        [&] { static_cast<void>(arena.take(int64_t{1} << 40, int64_t{1} << 40)); }),
             "a workspace of 1099511627776 x 1099511627776 floats is not possible");
-  EXPECT_EQ(
-      message_of(LLV_OUT_OF_MEMORY,
-                 [&] { static_cast<void>(arena.take(int64_t{1} << 20, int64_t{1} << 28)); }),
-      "out of memory: a workspace of 1125899906842624 bytes (1073741824.0 MiB) is not possible");
+  EXPECT_EQ(message_of(LLV_OUT_OF_MEMORY,
+                       [&] { static_cast<void>(arena.take(int64_t{1} << 20, int64_t{1} << 28)); })
+                .rfind("out of memory: a workspace of 1125899906842624 bytes (1073741824.0 MiB) is "
+                       "not possible; the ",
+                       0),
+            0U);
 }
 
 TEST(Memory, ArenaGrowsThenAllocatesNoMore) {
