@@ -40,8 +40,9 @@ internal static unsafe class EngineLoader
         }
         catch (Exception failure) when (failure is DllNotFoundException or BadImageFormatException)
         {
-            string reason = failure.Message.Split('\n').Select(line => line.Trim())
-                .FirstOrDefault(line => line.Contains(file, StringComparison.Ordinal)) ?? failure.Message;
+            // The first line is general advice; the loader's own words follow it, a line for each place that was tried.
+            string[] lines = failure.Message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+            string reason = lines.Skip(1).FirstOrDefault(line => line.Contains(".so", StringComparison.Ordinal)) ?? lines[0];
             throw new EngineException(EngineStatus.Unsupported, $"{file} does not load: {reason}");
         }
     }

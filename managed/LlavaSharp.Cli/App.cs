@@ -6,7 +6,7 @@ namespace LlavaSharp.Cli;
 
 /// <summary>
 /// The program behind the process: builds the verbs, runs one, and turns what it threw into one line and an exit code.
-/// A user's mistake never shows a stack trace; a fault of ours shows it only when LLAVASHARP_TRACE is set.
+/// A user's mistake, and what the machine refuses, never show a stack trace; a fault of ours shows it only when LLAVASHARP_TRACE is set.
 /// </summary>
 internal static class App
 {
@@ -31,6 +31,11 @@ internal static class App
         {
             error.WriteLine("stopped");
             return ExitCode.Cancelled;
+        }
+        catch (Exception e) when (MachineFault.Line(e) is { } line)
+        {
+            error.WriteLine($"error: {OneLine(line)}");
+            return ExitCode.UserError;
         }
 #pragma warning disable CA1031 // The last line of defence: whatever it is, it becomes one line and an exit code.
         catch (Exception e)

@@ -43,7 +43,7 @@ internal sealed partial class MpirunOutput(TextWriter error)
         {
             _block.Add(line);
         }
-        else if (!Summary().IsMatch(line))
+        else if (!Summary().IsMatch(line) && !Forwarding().IsMatch(line))
         {
             Say(line);
         }
@@ -95,6 +95,10 @@ internal sealed partial class MpirunOutput(TextWriter error)
     // How many more of the same words were left out, and how to see them.
     [GeneratedRegex(@"^\[[^\]]+\] (\d+ more process(es)? ha(s|ve) sent help message|Set MCA parameter ""orte_base_help_aggregate"")")]
     private static partial Regex Summary();
+
+    // What launch asked it for.
+    [GeneratedRegex(@"^mpirun: Forwarding signal \d+ to job$")]
+    private static partial Regex Forwarding();
 
     [GeneratedRegex(@"process rank (?<rank>\d+) with PID \d+ on node \S+ exited on\s+signal (?<signal>\d+) \((?<name>[^)]*)\)")]
     private static partial Regex Signalled();

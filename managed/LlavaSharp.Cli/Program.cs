@@ -1,21 +1,17 @@
-using System.Runtime.InteropServices;
-using LlavaSharp.Checkpoints;
 using LlavaSharp.Cli;
 
-// Ctrl-C and a service manager's SIGTERM ask the work to stop; a second one deletes what is being written and ends the process as usual.
-using var stop = new CancellationTokenSource();
-using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-PromptEnd.Follow(stop.Token);
-return App.Run(args, new Shell(Console.Out, Console.Error, Environment.GetEnvironmentVariable, stop.Token));
-
-void Stop(PosixSignalContext context)
+StandardStreams.FillClosed();
+var isTerminal = StandardStreams.NotesAreOnATerminal(Environment.GetEnvironmentVariable);
+if (!isTerminal)
 {
-    context.Cancel = !stop.IsCancellationRequested;
-    if (!context.Cancel)
-    {
-        Temporaries.Abandon();
-    }
-
-    stop.Cancel();
+    // The runtime sends a terminal's set-up codes to standard output. Under mpirun that is a terminal, but of mpirun's own, before a file.
+    Environment.SetEnvironmentVariable("TERM", "dumb");
 }
+
+using var signals = new StopSignals();
+PromptEnd.Follow(signals.Asked, StandardStreams.Notes);
+return App.Run(args, new Shell(StandardStreams.Results, StandardStreams.Notes, Environment.GetEnvironmentVariable, signals.Asked)
+{
+    Signals = signals,
+    IsTerminal = isTerminal,
+});

@@ -13,16 +13,17 @@ internal static class PromptEnd
 
     /// <summary>Begins to wait for the request.</summary>
     /// <param name="asked">Set when the process is asked to stop.</param>
-    public static void Follow(CancellationToken asked) =>
-        asked.Register(() => new Thread(End) { IsBackground = true, Name = "prompt end" }.Start());
+    /// <param name="error">Is told that the process has stopped.</param>
+    public static void Follow(CancellationToken asked, TextWriter error) =>
+        asked.Register(() => new Thread(() => End(error)) { IsBackground = true, Name = "prompt end" }.Start());
 
-    private static void End()
+    private static void End(TextWriter error)
     {
         Thread.Sleep(Patience);
         if (!GracefulStop.IsActive)
         {
             Temporaries.Abandon();
-            Console.Error.WriteLine("stopped");
+            error.WriteLine("stopped");
             Environment.Exit(ExitCode.Cancelled);
         }
     }

@@ -15,6 +15,9 @@ internal sealed class TerminalProgress(IAnsiConsole console) : IProgressSink
     private string _name = "";
     private string _line = "";
 
+    // Columns of the line, and of the one that stands on the terminal.
+    private int _width, _drawn;
+
     public void Note(string line) => Above(Markup.Escape(line));
 
     public void Warn(string line) => Above($"[yellow]warning:[/] {Markup.Escape(line)}");
@@ -38,7 +41,9 @@ internal sealed class TerminalProgress(IAnsiConsole console) : IProgressSink
         var bar = $"[green]{new string('━', done)}[/][grey]{new string('━', BarWidth - done)}[/]";
         var room = Math.Max(20, console.Profile.Width - BarWidth - _name.Length - 4);
         var text = _text.Line(step);
-        _line = $"{Markup.Escape(_name)} {bar} {Markup.Escape(text.Length > room ? text[..room] : text)}";
+        text = text.Length > room ? text[..room] : text;
+        _line = $"{Markup.Escape(_name)} {bar} {Markup.Escape(text)}";
+        _width = _name.Length + 1 + BarWidth + 1 + text.Length;
         Redraw();
     }
 
@@ -47,7 +52,7 @@ internal sealed class TerminalProgress(IAnsiConsole console) : IProgressSink
         if (_line.Length > 0)
         {
             console.WriteLine();
-            _line = "";
+            (_line, _drawn) = ("", 0);
         }
     }
 
@@ -57,15 +62,29 @@ internal sealed class TerminalProgress(IAnsiConsole console) : IProgressSink
         console.MarkupLine(markup);
         if (_line.Length > 0)
         {
-            console.Markup(_line);
+            Draw();
         }
     }
 
     private void Redraw()
     {
         Clear();
-        console.Markup(_line);
+        Draw();
     }
 
-    private void Clear() => console.Write(new ControlCode("\r\u001b[2K"));
+    private void Draw()
+    {
+        console.Markup(_line);
+        _drawn = _width;
+    }
+
+    // Written over rather than erased: that needs no code of the terminal's.
+    private void Clear()
+    {
+        if (_drawn > 0)
+        {
+            console.Write(new ControlCode($"\r{new string(' ', _drawn)}\r"));
+            _drawn = 0;
+        }
+    }
 }

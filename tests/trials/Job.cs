@@ -52,6 +52,10 @@ internal static class Job
     /// <summary>Processes that still train into a folder.</summary>
     public static string[] Orphans(string folder) => [.. Processes(folder).Select(p => Read(p, "cmdline"))];
 
+    /// <summary>Numbers of the processes that have a folder in their command line.</summary>
+    public static int[] Ids(string folder) =>
+        [.. Processes(folder).Select(p => int.Parse(Path.GetFileName(p), CultureInfo.InvariantCulture))];
+
     /// <summary>Runs a job of ranks under mpirun, and follows them: the most bytes that each of them ever held.</summary>
     public static async Task<long[]> Peaks(string folder, string[] arguments)
     {
@@ -80,7 +84,8 @@ internal static class Job
             .Select(v => v.ValueKind == JsonValueKind.Null ? double.NaN : v.GetDouble()),
     ];
 
-    private static Process Start(string program, string[] arguments, string[] variables)
+    /// <summary>Starts another program.</summary>
+    public static Process Start(string program, string[] arguments, string[] variables)
     {
         var start = new ProcessStartInfo(program, arguments) { RedirectStandardError = true, RedirectStandardOutput = true };
         foreach (var pair in variables.Select(v => v.Split('=', 2)))

@@ -93,7 +93,7 @@ internal static class ConvertCommand
             using var trained = TrainedModel.Open(parts.LanguageFolder, parts.ClipFolder);
             using var whole = new AdaptedModel(trained.Base, trained, parts.LanguageFolder);
             shell.Cancellation.ThrowIfCancellationRequested();
-            shell.Out.WriteLine(ModelFolders.Write(whole, target, typeName, shardBytes, withTower, template, shell.Error.WriteLine));
+            shell.Summary(ModelFolders.Write(whole, target, typeName, shardBytes, withTower, template, shell.Error.WriteLine));
             return ExitCode.Ok;
         }
 
@@ -109,7 +109,7 @@ internal static class ConvertCommand
             throw new UserErrorException($"--from {parts.LanguageFolder} is a language model; name its projector with --projector");
         }
 
-        shell.Out.WriteLine(ModelFolders.Write(model, target, typeName, shardBytes, withTower, template, shell.Error.WriteLine));
+        shell.Summary(ModelFolders.Write(model, target, typeName, shardBytes, withTower, template, shell.Error.WriteLine));
         return ExitCode.Ok;
     }
 

@@ -59,10 +59,10 @@ internal static class DemoCommand
         var result = DemoRun.Execute(options, shell.Progress(), shell.Cancellation);
         foreach (var line in DemoReport.Summary(result))
         {
-            shell.Out.WriteLine(line);
+            shell.Summary(line);
         }
 
-        shell.Out.WriteLine($"report   {result.Paths.ReportHtml}");
+        shell.Summary($"report   {result.Paths.ReportHtml}");
         return ExitCode.Ok;
     }
 

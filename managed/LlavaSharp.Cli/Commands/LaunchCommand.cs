@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.ComponentModel;
-using System.Diagnostics;
 using System.Globalization;
 
 namespace LlavaSharp.Cli.Commands;
@@ -21,9 +19,14 @@ internal static class LaunchCommand
           --restart K   when the job ends because a process was lost, start it again, at most K times;
                         it goes on from its newest checkpoint [0]
 
-        Needs mpirun (on Debian: apt-get install openmpi-bin). The machine's cores are shared out evenly, unless
-        OMP_NUM_THREADS or --threads says otherwise. On several machines start train with mpirun, srun or
-        torchrun-like variables instead (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT); runs/ has examples.
+        Ctrl-C, SIGTERM, SIGHUP (a closed terminal) and SIGUSR1 (what sbatch --signal=USR1@120 sends) stop the
+        job: the processes write a checkpoint, however long that takes, and launch exits with 130. A second
+        signal, a second or more later, ends them at once. No process outlives launch.
+
+        Needs mpirun (on Debian: apt-get install openmpi-bin), and room for its files where TMPDIR says. The
+        machine's cores are shared out evenly, unless OMP_NUM_THREADS or --threads says otherwise. On several
+        machines start train with mpirun, srun or torchrun-like variables instead (RANK, WORLD_SIZE,
+        MASTER_ADDR, MASTER_PORT); runs/ has examples.
 
         Exits with what train exits with; 75: a process was lost, and one line says which, where and when.
 
@@ -45,13 +48,9 @@ internal static class LaunchCommand
         using var graceful = GracefulStop.Begin();
         for (var attempt = 0; ; attempt++)
         {
-            var code = Start(shell, processes, attempt == 0 ? verb : [.. verb, "--resume", "auto"], attempt > 0);
-            if (shell.Cancellation.IsCancellationRequested)
-            {
-                return ExitCode.Cancelled;
-            }
-
-            if (attempt == restarts || code is ExitCode.Ok or ExitCode.UserError or ExitCode.CheckFailed)
+            var code = MpirunJob.Run(shell, processes, attempt == 0 ? verb : [.. verb, "--resume", "auto"], attempt > 0);
+            // Any other end would come again.
+            if (attempt == restarts || shell.Cancellation.IsCancellationRequested || code != ExitCode.RankLost)
             {
                 return code;
             }
@@ -86,89 +85,5 @@ internal static class LaunchCommand
             : at == arguments.Count ? throw new UserErrorException("launch needs a verb to start: launch --nproc N train …")
             : arguments[at] != "train" ? throw new UserErrorException($"launch cannot start '{arguments[at]}': only train runs in several processes")
             : (processes, restarts, [.. arguments.Skip(at)]);
-    }
-
-    /// <summary>Starts processes of a verb and waits for them.</summary>
-    /// <param name="shell">Variables, and when to stop.</param>
-    /// <param name="processes">How many.</param>
-    /// <param name="verb">The verb and its arguments.</param>
-    /// <param name="again">Whether they were lost before.</param>
-    /// <returns>What they end with.</returns>
-    public static int Start(Shell shell, int processes, string[] verb, bool again)
-    {
-        var start = new ProcessStartInfo("mpirun") { RedirectStandardError = true };
-        string[] own = Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet"
-            ? [Environment.ProcessPath!, Environment.GetCommandLineArgs()[0]]
-            : [Environment.ProcessPath!];
-        string[] root = Environment.UserName == "root" ? ["--allow-run-as-root"] : [];
-        var count = processes.ToString(CultureInfo.InvariantCulture);
-        foreach (var argument in (string[])[.. root, "--oversubscribe", "--bind-to", "none", "-np", count, .. own, .. verb])
-        {
-            start.ArgumentList.Add(argument);
-        }
-
-        if (shell.Variable("OMP_NUM_THREADS") is null)
-        {
-            start.Environment["OMP_NUM_THREADS"] = Math.Max(1, Environment.ProcessorCount / processes).ToString(CultureInfo.InvariantCulture);
-        }
-
-        if (again)
-        {
-            // It has had its fault.
-            start.Environment.Remove(Zero.FaultSwitch.Variable);
-        }
-
-        var journal = Directory.CreateTempSubdirectory("llavasharp-job-").FullName;
-        start.Environment[Zero.JobJournal.Variable] = journal;
-        try
-        {
-            return Follow(shell, start, journal);
-        }
-        catch (Win32Exception e)
-        {
-            throw new UserErrorException(
-                "launch needs mpirun: install Open MPI (on Debian: apt-get install openmpi-bin), or start the processes yourself with "
-                + "RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT", e);
-        }
-        finally
-        {
-            Directory.Delete(journal, recursive: true);
-        }
-    }
-
-    private static int Follow(Shell shell, ProcessStartInfo start, string journal)
-    {
-        var output = new MpirunOutput(shell.Error);
-        using var job = new Process { StartInfo = start };
-        job.ErrorDataReceived += (_, line) =>
-        {
-            if (line.Data is { } text)
-            {
-                output.Take(text);
-            }
-        };
-        job.Start();
-        job.BeginErrorReadLine();
-
-        // mpirun hands a termination on to its processes, which write a checkpoint and leave.
-        using var stop = shell.Cancellation.Register(() => Terminate(job.Id));
-        job.WaitForExit();
-        output.End();
-        if (output.Lost is not var (rank, signal) || output.Explained || shell.Cancellation.IsCancellationRequested)
-        {
-            return job.ExitCode;
-        }
-
-        // mpirun ends the others at once, before they know what they wait for.
-        shell.Error.WriteLine(string.Create(
-            CultureInfo.InvariantCulture,
-            $"error: rank {rank} was lost ({signal}): {Zero.JobJournal.Last(journal) ?? "before the first exchange"}"));
-        return ExitCode.RankLost;
-    }
-
-    private static void Terminate(int id)
-    {
-        using var kill = Process.Start("kill", ["-TERM", id.ToString(CultureInfo.InvariantCulture)]);
-        kill.WaitForExit();
     }
 }

@@ -75,7 +75,7 @@ internal static class MergeLoraCommand
         target.Check(("--model", folder), ("--adapter", adapter), ("--vision_tower", tower));
         using var model = AdaptedModel.Open(folder, adapter, tower, unmerge);
         shell.Cancellation.ThrowIfCancellationRequested();
-        shell.Out.WriteLine(ModelFolders.Write(
+        shell.Summary(ModelFolders.Write(
             model, target, typeName, shardBytes, withTower: true, template, shell.Error.WriteLine));
         return ExitCode.Ok;
     }

@@ -41,7 +41,9 @@ internal static class TrainCommand
 
         Checkpoints: every save_steps updates the whole state goes to output_dir/checkpoint-N. The same
         command again goes on from the newest whole one and ends with the same bytes as a run that was
-        never cut short. Ctrl-C and SIGTERM write a checkpoint first, then exit with code 130.
+        never cut short. Ctrl-C, SIGTERM, SIGHUP (a closed terminal) and SIGUSR1 (what sbatch
+        --signal=USR1@120 sends) write a checkpoint first, then exit with code 130. A second one, a second
+        or more later, ends the process at once.
 
         Booleans: --flag, --flag True, --flag False, --no_flag.
 
@@ -65,6 +67,7 @@ internal static class TrainCommand
     {
         var place = RankDiscovery.Find(shell.Variable);
         place = place with { Journal = JobJournal.PathOf(shell.Variable(JobJournal.Variable), place.Rank) };
+        FollowLauncher(shell);
         if (place.IsFirst)
         {
             return Run(shell, shell.Error, place, arguments);
@@ -82,6 +85,16 @@ internal static class TrainCommand
         catch (OperationCanceledException)
         {
             return ExitCode.Cancelled;
+        }
+    }
+
+    // Under launch, launch decides when to end without a checkpoint; where it was killed, the job ends with one.
+    private static void FollowLauncher(Shell shell)
+    {
+        if (shell.Signals is { } signals && shell.Variable(JobJournal.StarterVariable) is { Length: > 0 } launcher)
+        {
+            signals.AtOnce = () => { };
+            signals.FollowEndOf(launcher);
         }
     }
 
@@ -109,8 +122,8 @@ internal static class TrainCommand
         try
         {
             var result = FineTune.Run(
-                options, progress, (message, isLost) => Report(lost, place, message, isLost), shell.Cancellation);
-            shell.Out.WriteLine(string.Create(
+                options, progress, (message, fault) => Report(lost, place, message, fault), shell.Cancellation);
+            shell.Summary(string.Create(
                 CultureInfo.InvariantCulture,
                 $"trained {result.Steps.Count} updates in {result.Seconds:0.0} s, mean loss {result.MeanLoss:0.0000}, last {result.Losses[^1]:0.0000}"));
             return ExitCode.Ok;
@@ -121,13 +134,17 @@ internal static class TrainCommand
         }
     }
 
-    // Rank 0 has the word; where it is the one that was lost, another waits a moment for it and speaks then.
-    private static int Report(TextWriter error, RankPlace place, string message, bool isLost)
+    // Rank 0 reports. If rank 0 was lost, another rank reports after a short delay.
+    private static int Report(TextWriter error, RankPlace place, string message, JobFault fault)
     {
-        Thread.Sleep(TimeSpan.FromSeconds(place.IsFirst ? 0 : 2));
-        error.WriteLine(isLost ? $"error: {message}" : $"internal error: {message}");
-        error.Flush();
-        return isLost ? ExitCode.RankLost : ExitCode.Internal;
+        Thread.Sleep(TimeSpan.FromSeconds(place.IsFirst || fault == JobFault.Machine ? 0 : 2));
+        error.WriteLine(fault == JobFault.Internal ? $"internal error: {message}" : $"error: {message}");
+        return fault switch
+        {
+            JobFault.RankLost => ExitCode.RankLost,
+            JobFault.Machine => ExitCode.UserError,
+            _ => ExitCode.Internal,
+        };
     }
 
     private static string Flags()

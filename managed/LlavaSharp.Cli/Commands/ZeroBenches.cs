@@ -64,7 +64,7 @@ internal sealed class ZeroBenches(Shell shell, string folder)
         var file = Path.GetTempFileName();
         try
         {
-            var code = LaunchCommand.Start(shell, world, ["bench", bench, "--case", @case, "--result", file], false);
+            var code = MpirunJob.Run(shell, world, ["bench", bench, "--case", @case, "--result", file], false);
             return code == ExitCode.Ok && JsonSerializer.Deserialize<T>(File.ReadAllText(file), Json) is { } result ? result
                 : throw new UserErrorException($"bench {bench}: the {world} processes of {@case} ended with code {code}");
         }

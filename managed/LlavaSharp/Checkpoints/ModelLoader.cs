@@ -90,10 +90,12 @@ public static class ModelLoader
     /// <param name="model">The model; its adapters are left alone.</param>
     /// <param name="source">The folders.</param>
     /// <param name="seed">What is drawn is drawn from.</param>
+    /// <param name="cancellation">Stops between parameters; the model is then of no use.</param>
     /// <exception cref="UserErrorException">A parameter is missing, or has another shape or no float type.</exception>
-    public static void Fill(Model model, ModelSource source, long seed)
+    public static void Fill(Model model, ModelSource source, long seed, CancellationToken cancellation = default)
     {
-        Fill(model, source, Stored | (source.LacksProjector ? 0 : UnitKinds.Projector) | (source.LacksNewline ? 0 : UnitKinds.Newline));
+        var units = Stored | (source.LacksProjector ? 0 : UnitKinds.Projector) | (source.LacksNewline ? 0 : UnitKinds.Newline);
+        Fill(model, source, units, cancellation);
         if (source.LacksProjector)
         {
             InitialiseProjector(model, source.Config, seed);
@@ -146,12 +148,14 @@ public static class ModelLoader
     /// <param name="model">The model.</param>
     /// <param name="source">Where they come from.</param>
     /// <param name="units">Which units are copied; all of their parameters must be there.</param>
+    /// <param name="cancellation">Stops between parameters; the model is then of no use.</param>
     /// <exception cref="UserErrorException">A parameter is missing, has another shape or no float type, or holds a value that is not
     /// finite.</exception>
-    public static void Fill(Model model, IParameterSource source, UnitKinds units)
+    public static void Fill(Model model, IParameterSource source, UnitKinds units, CancellationToken cancellation = default)
     {
         foreach (ParameterInfo parameter in model.Parameters.Where(p => units.HasFlag(p.Kind)))
         {
+            cancellation.ThrowIfCancellationRequested();
             ParameterCheck.RequireFinite(source, parameter.Name, parameter.Shape, out TensorType type, out LongBytes bytes);
             model.Write(parameter.Name, ElementTypeOf(type), parameter.Shape, bytes);
         }

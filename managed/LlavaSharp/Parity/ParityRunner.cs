@@ -32,7 +32,7 @@ public sealed class ParityRunner(ParityCase parity, ParityBreak spoil, Action<Pa
         using (var source = new CheckpointSource(CheckpointReader.Open(parity.ModelFolder)))
         {
             ModelLoader.Fill(model, source, UnitKinds.Vision | UnitKinds.Projector | UnitKinds.Embed | UnitKinds.Layer | UnitKinds.Head
-                | UnitKinds.Newline);
+                | UnitKinds.Newline, cancellation);
         }
 
         var images = config.PlanImages(ImageProcessorConfig.Load(parity.ModelFolder));

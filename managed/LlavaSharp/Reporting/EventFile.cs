@@ -6,7 +6,7 @@ namespace LlavaSharp.Reporting;
 
 /// <summary>
 /// Writes scalars for TensorBoard: a TFRecord file of Event messages. A record is its length, a masked CRC-32C of the length, the
-/// message, a masked CRC-32C of the message. Flushed at every event.
+/// message, a masked CRC-32C of the message. An event that cannot be written does not end the run (see <see cref="AppendedFile"/>).
 /// </summary>
 /// <remarks>Format: TensorFlow's record_writer and event.proto (wall_time 1, step 2, file_version 3, summary 5; a summary's
 /// value 1, whose tag is 1 and simple_value 2).</remarks>
@@ -15,23 +15,16 @@ public sealed class EventFile : IDisposable
     /// <summary>File name: TensorBoard looks for "tfevents".</summary>
     public const string FileName = "events.out.tfevents.0.llavasharp";
 
-    private readonly FileStream _file;
+    private readonly AppendedFile _file;
 
     /// <summary>Starts a file, replacing an earlier one.</summary>
     /// <param name="path">The file.</param>
     /// <param name="wallTime">Seconds since 1970.</param>
-    /// <exception cref="UserErrorException">It cannot be written.</exception>
-    public EventFile(string path, double wallTime)
+    /// <param name="warn">Receives a line when the file cannot be written for a while; null for none.</param>
+    /// <exception cref="UserErrorException">It cannot be created.</exception>
+    public EventFile(string path, double wallTime, Action<string>? warn = null)
     {
-        try
-        {
-            _file = new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new UserErrorException($"cannot write '{path}': {e.Message}", e);
-        }
-
+        _file = new AppendedFile(path, warn);
         Append(Message(output =>
         {
             output.WriteTag(1, WireFormat.WireType.Fixed64);
@@ -94,20 +87,12 @@ public sealed class EventFile : IDisposable
 
     private void Append(byte[] message)
     {
-        Span<byte> number = stackalloc byte[8];
-        BinaryPrimitives.WriteUInt64LittleEndian(number, (ulong)message.Length);
-        _file.Write(number);
-        Checksum(MaskedCrc(number));
-        _file.Write(message);
-        Checksum(MaskedCrc(message));
-        _file.Flush();
-    }
-
-    private void Checksum(uint crc)
-    {
-        Span<byte> bytes = stackalloc byte[4];
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes, crc);
-        _file.Write(bytes);
+        var record = new byte[8 + 4 + message.Length + 4];
+        BinaryPrimitives.WriteUInt64LittleEndian(record, (ulong)message.Length);
+        BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(8), MaskedCrc(record.AsSpan(0, 8)));
+        message.CopyTo(record, 12);
+        BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(12 + message.Length), MaskedCrc(message));
+        _file.Append(record);
     }
 
     private static void Nested(CodedOutputStream output, int field, byte[] message)

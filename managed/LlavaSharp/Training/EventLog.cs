@@ -11,10 +11,11 @@ public sealed class EventLog : IRunLog, IDisposable
     /// <summary>Starts a file in the output folder, replacing an earlier one.</summary>
     /// <param name="folder">The output folder.</param>
     /// <param name="startTime">When the run began, earlier parts of it included: seconds since 1970.</param>
-    public EventLog(string folder, double startTime)
+    /// <param name="warn">Receives a line when the file cannot be written for a while; null for none.</param>
+    public EventLog(string folder, double startTime, Action<string>? warn = null)
     {
         _time = startTime;
-        _file = new EventFile(Path.Combine(folder, EventFile.FileName), startTime);
+        _file = new EventFile(Path.Combine(folder, EventFile.FileName), startTime, warn);
     }
 
     /// <inheritdoc/>

@@ -26,23 +26,22 @@ public static class FineTune
     /// <summary>Trains, maybe as one of several processes, and writes the result.</summary>
     /// <param name="options">What to do.</param>
     /// <param name="progress">Where progress goes.</param>
-    /// <param name="failing">With several processes: told why, and whether one was lost, before this one ends all of them; gives the
-    /// exit code.</param>
+    /// <param name="failing">With several processes: told why the job ends, before this one ends all of them; gives the exit code.</param>
     /// <param name="cancellation">Stops between micro-batches; log and checkpoint are written then, no result.</param>
     /// <returns>Every update.</returns>
     /// <exception cref="UserErrorException">Something the user can put right; before training wherever it can be known.</exception>
     /// <exception cref="OperationCanceledException">Stopped.</exception>
-    /// <exception cref="JobEndedException">A process was lost, or failed by itself; where processes are threads, or the carrier does not
-    /// end this one.</exception>
+    /// <exception cref="JobEndedException">The processes did not meet, or one was lost, or this one failed by itself; where processes are
+    /// threads, or the carrier does not end this one.</exception>
     public static TrainingResult Run(
-        TrainOptions options, IProgressSink progress, Func<string, bool, int>? failing, CancellationToken cancellation)
+        TrainOptions options, IProgressSink progress, Func<string, JobFault, int>? failing, CancellationToken cancellation)
     {
         if (options.UseHabana)
         {
             throw new UserErrorException(GaudiDevice.Refusal());
         }
 
-        using var ranks = Ranks.Meet(options.Place, TimeSpan.FromSeconds(options.DdpTimeout));
+        using var ranks = Meet(options, failing);
         try
         {
             var place = options.Place with { LocalWorld = ranks.CountOnHost() };
@@ -50,29 +49,46 @@ public static class FineTune
         }
         catch (EngineException e) when (ranks.World > 1 && e.Status == EngineStatus.Comm)
         {
-            throw Ended(ranks, failing, e, true);
+            throw Ended(ranks, failing, e.Message, JobFault.RankLost, e);
         }
         catch (Exception e) when (ranks.World > 1 && e is not (UserErrorException or OperationCanceledException))
         {
             // The others wait for this one: nothing can be said together any more.
-            throw Ended(ranks, failing, e, false);
+            throw MachineFault.Line(e) is { } line
+                ? Ended(ranks, failing, string.Create(CultureInfo.InvariantCulture, $"rank {ranks.Rank}: {line}"), JobFault.Machine, e)
+                : Ended(ranks, failing, e.Message, JobFault.Internal, e);
         }
     }
 
-    private static JobEndedException Ended(Ranks ranks, Func<string, bool, int>? failing, Exception e, bool isLost)
+    // Nothing can be said together before all have met: each process speaks for itself.
+    private static Ranks Meet(TrainOptions options, Func<string, JobFault, int>? failing)
     {
-        var code = failing?.Invoke(e.Message, isLost) ?? 1;
-        ranks.Stop(code, e.Message);
-        return new(e.Message, e) { Code = code };
+        try
+        {
+            return Ranks.Meet(options.Place, TimeSpan.FromSeconds(options.DdpTimeout));
+        }
+        catch (Exception e) when (options.Place.World > 1 && e is UserErrorException or EngineException { Status: EngineStatus.Comm })
+        {
+            var code = failing?.Invoke(e.Message, e is UserErrorException ? JobFault.Machine : JobFault.RankLost) ?? 1;
+            throw new JobEndedException(e.Message, e) { Code = code };
+        }
+    }
+
+    private static JobEndedException Ended(
+        Ranks ranks, Func<string, JobFault, int>? failing, string reason, JobFault fault, Exception cause)
+    {
+        var code = failing?.Invoke(reason, fault) ?? 1;
+        ranks.Stop(code, reason);
+        return new(reason, cause) { Code = code };
     }
 
     private static TrainingResult Run(TrainOptions options, Ranks ranks, IProgressSink progress, CancellationToken cancellation)
     {
-        using var setup = ranks.Together("opening the run", () => TrainSetup.Open(options));
+        using var setup = ranks.Together("opening the run", () => TrainSetup.Open(options), cancellation);
         setup.Begin(ranks);
         using var engine = new Engine(new EngineOptions { Threads = options.Threads });
-        using var source = ranks.Together("opening the model", () => ModelSource.Open(setup.Parts));
-        ranks.Together("checking the model", () => source.CheckShapes());
+        using var source = ranks.Together("opening the model", () => ModelSource.Open(setup.Parts), cancellation);
+        ranks.Together("checking the model", () => source.CheckShapes(), cancellation);
         if (source.LacksProjector && !options.TuneMmMlpAdapter)
         {
             progress.Warn("the projector is fresh: stage 2 usually starts from stage 1's, given with --pretrain_mm_mlp_adapter");
@@ -103,7 +119,7 @@ public static class FineTune
                 Begin(setup, engine, store, identity, progress);
                 AtomicFile.WriteText(Path.Combine(output, ResolvedConfig.FileName), config);
             }
-        });
+        }, cancellation);
         progress.Note(Announcement(setup, model, trainable, engine.Threads));
         var memory = MemoryChoice.Make(
             model.Config, options, TrainingRun.TrainedUnits(options), setup.Adapters, others, progress.Warn,
@@ -114,8 +130,8 @@ public static class FineTune
         var written = "";
         try
         {
-            using var log = ranks.IsFirst ? new RunLog(Path.Combine(output, "log.jsonl")) : null;
-            using var events = ranks.IsFirst ? new EventLog(output, Now() - (setup.From?.State.Seconds ?? 0)) : null;
+            using var log = ranks.IsFirst ? new RunLog(Path.Combine(output, "log.jsonl"), progress.Warn) : null;
+            using var events = ranks.IsFirst ? new EventLog(output, Now() - (setup.From?.State.Seconds ?? 0), progress.Warn) : null;
             result = new TrainingRun(engine, model, setup.Source, options)
             {
                 Name = ResultFiles.Name(options),
@@ -126,7 +142,7 @@ public static class FineTune
                 From = setup.From,
                 Memory = memory,
                 Ranks = ranks,
-                Fill = () => Fill(model, source, options.Seed),
+                Fill = () => Fill(model, source, options.Seed, cancellation),
                 Saver = new RunSaver(
                     store,
                     new SavePolicy(options, setup.Plan.TotalSteps),
@@ -138,7 +154,7 @@ public static class FineTune
         }
         finally
         {
-            skipped.Write();
+            WriteDown(skipped, progress);
         }
 
         if (ranks.IsFirst)
@@ -149,10 +165,23 @@ public static class FineTune
         return result;
     }
 
-    // The files are let go of: their pages count as this process's for as long as they are mapped.
-    private static void Fill(Model model, ModelSource source, long seed)
+    // A list that cannot be written must not hide how the run ended.
+    private static void WriteDown(SkippedSamples skipped, IProgressSink progress)
     {
-        ModelLoader.Fill(model, source, seed);
+        try
+        {
+            skipped.Write();
+        }
+        catch (UserErrorException e)
+        {
+            progress.Warn(e.Message);
+        }
+    }
+
+    // The files are let go of: their pages count as this process's for as long as they are mapped.
+    private static void Fill(Model model, ModelSource source, long seed, CancellationToken cancellation)
+    {
+        ModelLoader.Fill(model, source, seed, cancellation);
         source.Dispose();
     }
 

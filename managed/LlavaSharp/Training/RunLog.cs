@@ -1,35 +1,28 @@
 using System.Text.Json;
+using LlavaSharp.Reporting;
 
 namespace LlavaSharp.Training;
 
 /// <summary>
-/// Writes log.jsonl: one JSON object a line, flushed at every line, so that a killed run keeps what it had logged.
-/// A number that is not finite is written as null, for JSON has no other way.
+/// Writes log.jsonl: one JSON object a line, written at every line, so that a killed run keeps what it had logged. A line that cannot be
+/// written does not end the run (see <see cref="AppendedFile"/>). A number that is not finite is written as null: JSON has no other way.
 /// </summary>
 public sealed class RunLog : IRunLog, IDisposable
 {
-    private readonly FileStream _file;
+    private readonly AppendedFile _file;
 
     /// <summary>Starts a log, replacing an earlier one.</summary>
     /// <param name="path">The file.</param>
-    /// <exception cref="UserErrorException">It cannot be written.</exception>
-    public RunLog(string path)
-    {
-        try
-        {
-            _file = new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new UserErrorException($"cannot write '{path}': {e.Message}", e);
-        }
-    }
+    /// <param name="warn">Receives a line when the log cannot be written for a while; null for none.</param>
+    /// <exception cref="UserErrorException">It cannot be created.</exception>
+    public RunLog(string path, Action<string>? warn = null) => _file = new AppendedFile(path, warn);
 
     /// <inheritdoc/>
     public void Write(StepRecord record)
     {
-        WriteLine(_file, record);
-        _file.Flush();
+        using var line = new MemoryStream();
+        WriteLine(line, record);
+        _file.Append(line.ToArray());
     }
 
     /// <inheritdoc/>

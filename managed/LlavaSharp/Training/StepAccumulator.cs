@@ -24,6 +24,9 @@ internal sealed class StepAccumulator(
     /// <summary>Micro-batches of all whole updates so far, earlier runs' included.</summary>
     public long MicroBatches { get; private set; } = done;
 
+    /// <summary>Whether the weights may be in the middle of an update: an error then leaves neither the old nor the new ones.</summary>
+    public bool IsUpdating { get; private set; }
+
     /// <summary>Takes samples down that are left out; null when none may be.</summary>
     public SkippedSamples? Skipped { get; init; }
 
@@ -47,7 +50,7 @@ internal sealed class StepAccumulator(
         List<(IReadOnlyList<PreparedSample> Batch, BatchLayout Layout)>? held = null;
         if (ByTokens || Ranks.World > 1)
         {
-            held = Ranks.Together("reading an update", () => Layouts(cancellation).ToList());
+            held = Ranks.Together("reading an update", () => Layouts(cancellation).ToList(), cancellation);
             total = Ranks.Gather("counting supervised tokens", (double[])[held.Sum(h => (double)h.Layout.SupervisedTokens)]).Sum(t => t[0]);
             learns = total > 0;
         }
@@ -164,10 +167,14 @@ internal sealed class StepAccumulator(
                 throw new EngineException(EngineStatus.Numeric, "a micro-batch's loss is not a number");
             }
 
-            return trainer.Step(groups, maxNorm);
+            IsUpdating = true;
+            var norm = trainer.Step(groups, maxNorm);
+            IsUpdating = false;
+            return norm;
         }
         catch (EngineException e) when (e.Status == EngineStatus.Numeric)
         {
+            IsUpdating = false;
             var error = NotANumber(step, e);
             if (!SkipsNaN)
             {

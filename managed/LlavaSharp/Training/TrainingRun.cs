@@ -99,8 +99,9 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
     /// <summary>Trains.</summary>
     /// <param name="cancellation">Stops between micro-batches.</param>
     /// <returns>Every update, those before a resumed checkpoint included.</returns>
-    /// <exception cref="UserErrorException">A sample cannot be read, or the loss is no longer a number;
-    /// nothing was updated by that batch, and the whole updates before it are in a checkpoint.</exception>
+    /// <exception cref="UserErrorException">A sample cannot be read, the loss is no longer a number, or the machine has no more memory;
+    /// nothing was updated by that batch, and the whole updates before it are in a checkpoint. Where that cannot be written, or memory ran
+    /// out in the middle of an update, the last checkpoint stands, and a warning names it.</exception>
     /// <exception cref="OperationCanceledException">Stopped; the model holds the updates done so far, and so does a
     /// checkpoint.</exception>
     public TrainingResult Run(CancellationToken cancellation = default)
@@ -112,9 +113,9 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         using var trainer = MakeTrainer();
         var sharding = new Sharding(Ranks, Ranks.World == 1 ? 0 : options.ZeroStage);
         trainer.SetGroups(groups.Assignment);
-        Ranks.Together("loading the model", () => Fill?.Invoke());
+        Ranks.Together("loading the model", () => Fill?.Invoke(), cancellation);
         var window = new LogWindow(Logs, options.LoggingSteps, Plan.TotalSteps);
-        var steps = Ranks.Together("restoring", () => Restore(trainer, sharding, window));
+        var steps = Ranks.Together("restoring", () => Restore(trainer, sharding, window), cancellation);
         var done = From?.MicroBatches(options) ?? 0;
         using var batches = new MicroBatches(source, Plan, options, done, cancellation);
         var accumulator = Accumulator(trainer, batches, done);
@@ -143,13 +144,13 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         }
         catch (Exception e) when (e is OperationCanceledException or UserErrorException)
         {
-            // What was accumulated towards the next update is dropped: the state is that of the last whole one.
-            if (!divergence.IsFound && Save() is { } folder)
-            {
-                Progress.Warn($"stopped after update {steps.Count}; the same command goes on from {folder}");
-            }
-
+            Preserve(steps.Count, e is OperationCanceledException, divergence.IsFound ? null : SaveWhole);
             throw;
+        }
+        catch (Exception e) when (Ranks.World == 1 && MachineFault.Line(e) is { } line)
+        {
+            Preserve(steps.Count, wasAsked: false, SaveWhole);
+            throw new UserErrorException($"update {steps.Count + 1}: {line}", e);
         }
         finally
         {
@@ -165,9 +166,37 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
 
         double Seconds() => (From?.State.Seconds ?? 0) + clock.Elapsed.TotalSeconds;
 
+        // What was accumulated towards the next update is dropped: the state is that of the last whole one.
+        string? SaveWhole() => accumulator.IsUpdating ? null : Save();
+
         string? Save() => Saver?.Save(
             model, trainer, sharding, steps,
             identity => StateOf(steps.Count, accumulator.MicroBatches, trainer, Seconds(), schedule, identity));
+    }
+
+    // Says what the same command goes on from: a checkpoint of the last whole update, or the one before. Who asked for a checkpoint is told by
+    // an error that there is none; otherwise the first error is the one to report. Nothing is saved of a model that is lost.
+    private void Preserve(int done, bool wasAsked, Func<string?>? save)
+    {
+        if (save is null)
+        {
+            return;
+        }
+
+        string? saved = null;
+        try
+        {
+            saved = save();
+        }
+        catch (Exception e) when (!wasAsked && (e is UserErrorException || (Ranks.World == 1 && MachineFault.Line(e) is not null)))
+        {
+            Progress.Warn($"no checkpoint of update {done} could be written: {e.Message}");
+        }
+
+        if ((saved ?? Saver?.Newest()) is { } folder)
+        {
+            Progress.Warn($"stopped after update {done}; the same command goes on from {folder}");
+        }
     }
 
     private StepAccumulator Accumulator(Trainer trainer, MicroBatches batches, long done) => new(

@@ -11,6 +11,9 @@ public static class JobJournal
     /// <summary>The environment variable that names the folder.</summary>
     public const string Variable = "LLAVASHARP_JOURNAL";
 
+    /// <summary>The environment variable by which ranks know who started them, see <see cref="JobProcesses.Identity"/>.</summary>
+    public const string StarterVariable = "LLAVASHARP_STARTER";
+
     /// <summary>A rank's file.</summary>
     /// <param name="folder">The folder; null or empty where none is kept.</param>
     /// <param name="rank">The rank.</param>

@@ -70,8 +70,10 @@ public static class RankDiscovery
                 + $"name rank 0's host in MASTER_ADDR and a free port of it in MASTER_PORT, or start with mpirun"));
         }
 
+        // An IPv6 address has colons of its own.
         var number = Number("MASTER_PORT", port, 1, 65535);
-        return place with { Carrier = CommunicatorKind.Gloo, Address = string.Create(CultureInfo.InvariantCulture, $"{address}:{number}") };
+        var host = address.Contains(':', StringComparison.Ordinal) && address[0] != '[' ? $"[{address}]" : address;
+        return place with { Carrier = CommunicatorKind.Gloo, Address = string.Create(CultureInfo.InvariantCulture, $"{host}:{number}") };
     }
 
     private static int Number(string name, string text, int low, int high) =>

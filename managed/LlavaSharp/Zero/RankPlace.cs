@@ -1,3 +1,4 @@
+using System.Globalization;
 using LlavaSharp.Interop;
 
 namespace LlavaSharp.Zero;
@@ -21,6 +22,10 @@ public sealed record RankPlace(int Rank, int World, int LocalRank, CommunicatorK
 
     /// <summary>One process.</summary>
     public static RankPlace Single { get; } = new(0, 1, 0, null, "no launcher");
+
+    /// <summary>Where this process stands, for messages: the variables and what they say.</summary>
+    /// <returns>Words such as "RANK/WORLD_SIZE says rank 0 of 2".</returns>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Source} says rank {Rank} of {World}");
 
     /// <summary>Whether this is rank 0, which writes what a run has once.</summary>
     public bool IsFirst => Rank == 0;

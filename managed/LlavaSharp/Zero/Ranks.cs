@@ -40,8 +40,9 @@ public sealed class Ranks : IDisposable
     /// <param name="place">Which process this is.</param>
     /// <param name="timeout">How long a process waits for another before the job ends.</param>
     /// <returns>Once all have come.</returns>
-    /// <exception cref="UserErrorException">What would carry the tensors is not installed.</exception>
-    /// <exception cref="EngineException">A process did not come.</exception>
+    /// <exception cref="UserErrorException">What would carry the tensors is not installed, or MPI did not start this process.</exception>
+    /// <exception cref="EngineException"><see cref="EngineStatus.Comm"/>: the processes did not find each other; the message names the
+    /// variables, the address and the reason.</exception>
     public static Ranks Meet(RankPlace place, TimeSpan timeout)
     {
         if (place.World == 1)
@@ -64,10 +65,20 @@ public sealed class Ranks : IDisposable
             return new(place, new Communicator(options));
 #pragma warning restore CA2000
         }
-        catch (EngineException e) when (e.Status == EngineStatus.Unsupported)
+        catch (EngineException e) when (e.Status is EngineStatus.Unsupported or EngineStatus.Invalid)
         {
-            throw new UserErrorException(string.Create(
-                CultureInfo.InvariantCulture, $"{place.Source} says rank {place.Rank} of {place.World}: {e.Message}"), e);
+            throw new UserErrorException($"{place}: {e.Message}", e);
+        }
+        catch (EngineException e) when (e.Status == EngineStatus.Comm && place.Carrier == CommunicatorKind.Mpi)
+        {
+            // MPI did not start this process: another job, or a batch system that speaks to another MPI, left the variables.
+            throw new UserErrorException(
+                $"{place}: {e.Message}; if {place.Source.Replace("/", " and ", StringComparison.Ordinal)} are left over from another job, unset them", e);
+        }
+        catch (EngineException e) when (e.Status == EngineStatus.Comm)
+        {
+            throw new EngineException(
+                e.Status, $"{place}: {e.Message}; MASTER_ADDR and MASTER_PORT name rank 0's host and a free port of it, the same on all ranks");
         }
     }
 
@@ -119,13 +130,15 @@ public sealed class Ranks : IDisposable
     /// <typeparam name="T">What it gives.</typeparam>
     /// <param name="what">For messages.</param>
     /// <param name="work">The work.</param>
+    /// <param name="cancellation">Stops before the work.</param>
     /// <returns>What it gave here.</returns>
     /// <exception cref="UserErrorException">It failed on some process; the message names the rank.</exception>
     /// <exception cref="OperationCanceledException">Some process was asked to stop.</exception>
-    public T Together<T>(string what, Func<T> work)
+    public T Together<T>(string what, Func<T> work, CancellationToken cancellation = default)
     {
         if (_communicator is null)
         {
+            cancellation.ThrowIfCancellationRequested();
             return work();
         }
 
@@ -134,6 +147,7 @@ public sealed class Ranks : IDisposable
         var outcome = "";
         try
         {
+            cancellation.ThrowIfCancellationRequested();
             result = work();
         }
         catch (OperationCanceledException)
@@ -143,6 +157,10 @@ public sealed class Ranks : IDisposable
         catch (UserErrorException e)
         {
             outcome = Wrong + e.Message;
+        }
+        catch (Exception e) when (MachineFault.Line(e) is not null)
+        {
+            outcome = Wrong + MachineFault.Line(e);
         }
 
         var outcomes = Gather(what, outcome);
@@ -160,11 +178,15 @@ public sealed class Ranks : IDisposable
     /// <summary>As <see cref="Together{T}"/>, for work that gives nothing.</summary>
     /// <param name="what">For messages.</param>
     /// <param name="work">The work.</param>
-    public void Together(string what, Action work) => Together(what, () =>
-    {
-        work();
-        return 0;
-    });
+    /// <param name="cancellation">Stops before the work.</param>
+    public void Together(string what, Action work, CancellationToken cancellation = default) => Together(
+        what,
+        () =>
+        {
+            work();
+            return 0;
+        },
+        cancellation);
 
     /// <summary>Compares what must be the same on all processes, before anything is computed.</summary>
     /// <param name="parts">What each part is called, and its text.</param>

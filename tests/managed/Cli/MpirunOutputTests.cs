@@ -42,6 +42,10 @@ public sealed class MpirunOutputTests
         Assert.Equal($"{Dashes}\ncut short\n", Take(Dashes, "cut short").Text);
     }
 
+    [Fact]
+    public void What_launch_asked_for_is_not_passed_on() =>
+        Assert.Equal("a line\n", Take("mpirun: Forwarding signal 10 to job", "a line").Text);
+
     private static (MpirunOutput Output, string Text) Take(params string[] lines)
     {
         using var text = new StringWriter();

@@ -31,6 +31,14 @@ public sealed class RankDiscoveryTests
     }
 
     [Theory]
+    [InlineData("::1", "[::1]:29500")]
+    [InlineData("[::1]", "[::1]:29500")]
+    [InlineData("fe80::1%eth0", "[fe80::1%eth0]:29500")]
+    [InlineData("10.0.0.1", "10.0.0.1:29500")]
+    public void An_IPv6_address_stands_in_brackets_before_its_port(string host, string address) =>
+        Assert.Equal(address, Find($"RANK=0 WORLD_SIZE=2 MASTER_ADDR={host} MASTER_PORT=29500").Address);
+
+    [Theory]
     [InlineData("", 1)]
     [InlineData(Mpi, 1)]
     [InlineData(Mpi + " OMPI_COMM_WORLD_LOCAL_SIZE=4", 4)]

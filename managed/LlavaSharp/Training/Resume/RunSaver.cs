@@ -20,6 +20,10 @@ public sealed class RunSaver(
     public bool IsDue(IReadOnlyList<StepRecord> history) =>
         policy.IsDue(history[^1].Step, history.Count > 1 ? history[^2].Epoch : 0, history[^1].Epoch);
 
+    /// <summary>The checkpoint that the same command would go on from.</summary>
+    /// <returns>Its folder; null when there is none.</returns>
+    public string? Newest() => store.List() is [var (_, path), ..] ? path : null;
+
     /// <summary>Remembers that a state is on the disk already.</summary>
     /// <param name="step">Its updates.</param>
     public void AlreadySaved(int step) => _saved = step;
