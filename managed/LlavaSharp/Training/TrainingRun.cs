@@ -174,8 +174,8 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
             identity => StateOf(steps.Count, accumulator.MicroBatches, trainer, Seconds(), schedule, identity));
     }
 
-    // Says what the same command goes on from: a checkpoint of the last whole update, or the one before. Who asked for a checkpoint is told by
-    // an error that there is none; otherwise the first error is the one to report. Nothing is saved of a model that is lost.
+    // Says what the same command goes on from: a checkpoint of the last whole update, or the one before. Who asked for a checkpoint is
+    // told by an error that there is none; otherwise the first error is the one to report. Nothing is saved of a model that is lost.
     private void Preserve(int done, bool wasAsked, Func<string?>? save)
     {
         if (save is null)
