@@ -9,7 +9,7 @@ if (!isTerminal)
 }
 
 using var signals = new StopSignals();
-PromptEnd.Follow(signals.Asked, StandardStreams.Notes);
+PromptEnd.Follow(StandardStreams.Notes, signals.Asked);
 return App.Run(args, new Shell(StandardStreams.Results, StandardStreams.Notes, Environment.GetEnvironmentVariable, signals.Asked)
 {
     Signals = signals,

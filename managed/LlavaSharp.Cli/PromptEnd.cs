@@ -12,10 +12,16 @@ internal static class PromptEnd
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(700);
 
     /// <summary>Begins to wait for the request.</summary>
-    /// <param name="asked">Set when the process is asked to stop.</param>
     /// <param name="error">Is told that the process has stopped.</param>
-    public static void Follow(CancellationToken asked, TextWriter error) =>
-        asked.Register(() => new Thread(() => End(error)) { IsBackground = true, Name = "prompt end" }.Start());
+    /// <param name="asked">Set when the process is asked to stop.</param>
+    public static void Follow(TextWriter error, CancellationToken asked) => asked.Register(() =>
+    {
+        // Work that ends in order at the request is left to it, also for what follows that work.
+        if (!GracefulStop.IsActive)
+        {
+            new Thread(() => End(error)) { IsBackground = true, Name = "prompt end" }.Start();
+        }
+    });
 
     private static void End(TextWriter error)
     {
