@@ -75,7 +75,7 @@ public sealed class TorchArchive : ITensorFile
     /// <summary>Writes a dictionary of tensors, whole or not at all, as torch.save does; it opens with
     /// <c>torch.load(…, weights_only=True)</c>.</summary>
     /// <exception cref="UserErrorException">The path cannot be written.</exception>
-    /// <exception cref="ArgumentException">Two tensors have one name, or they take 4 GiB or more.</exception>
+    /// <exception cref="ArgumentException">Two tensors have one name.</exception>
     public static void Write(string path, IReadOnlyList<TensorSource> tensors) => TorchArchiveWriter.Write(path, tensors);
 
     /// <summary>Whether the dictionary has that key.</summary>

@@ -1,5 +1,3 @@
-using System.Buffers.Binary;
-using System.IO.Hashing;
 using System.Text;
 
 namespace LlavaSharp.Checkpoints;
@@ -8,26 +6,21 @@ namespace LlavaSharp.Checkpoints;
 /// each aligned to 64 bytes so that a reader can map it. Same tensors, same bytes: there is no date in it.</summary>
 internal static class TorchArchiveWriter
 {
-    private const int Alignment = 64;
-
-    internal static void Write(string path, IReadOnlyList<TensorSource> tensors)
+    /// <summary>Writes a file, whole or not at all.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="tensors">What it holds.</param>
+    /// <param name="end32">Sizes and places from here on stand in Zip64 fields: 32 bits hold no more. Tests lower it.</param>
+    internal static void Write(string path, IReadOnlyList<TensorSource> tensors, long end32 = uint.MaxValue)
     {
         if (tensors.Select(t => t.Name).Distinct().Count() != tensors.Count)
         {
             throw new ArgumentException("two tensors have one name", nameof(tensors));
         }
 
-        // Zip64 records would be needed from here on; a projector has 42 to 126 MB.
-        if (tensors.Sum(t => (double)t.ByteCount + 1024) >= uint.MaxValue || tensors.Count > 60000)
-        {
-            throw new ArgumentException($"{tensors.Sum(t => t.ByteCount)} bytes in {tensors.Count} tensors are too many for a .bin "
-                + "file; write safetensors", nameof(tensors));
-        }
-
         AtomicFile.Write(path, stream =>
         {
             string folder = Path.GetFileNameWithoutExtension(path);
-            var zip = new Zip(stream, Encoding.UTF8.GetByteCount(folder) <= 200 ? folder : "archive");
+            var zip = new ZipWriter(stream, Encoding.UTF8.GetByteCount(folder) <= 200 ? folder : "archive", end32);
             zip.Add("data.pkl", s => s.Write(Pickle(tensors)));
             zip.Add(".format_version", s => s.Write("1"u8));
             zip.Add(".storage_alignment", s => s.Write("64"u8));
@@ -136,109 +129,4 @@ internal static class TorchArchiveWriter
         TensorType.Bool => "BoolStorage",
         _ => throw new ArgumentException($"torch has no storage of {type}", nameof(type)),
     };
-
-    /// <summary>Stored entries, local headers first, the list of them at the end.</summary>
-    private sealed class Zip(Stream stream, string folder)
-    {
-        private readonly List<byte> _directory = [];
-        private ushort _count;
-
-        internal void Add(string name, Action<Stream> write, long expected = -1)
-        {
-            byte[] path = Encoding.UTF8.GetBytes($"{folder}/{name}");
-            long local = stream.Position;
-
-            // An extra field "FB" of filler moves the data to its alignment.
-            int filler = (int)(-(local + 30 + path.Length + 4) & (Alignment - 1));
-            long begin = local + 30 + path.Length + 4 + filler;
-            stream.Position = begin;
-            using var hashing = new HashingStream(stream);
-            write(hashing);
-            long count = stream.Position - begin;
-            if (expected >= 0 && count != expected)
-            {
-                throw new InvalidOperationException($"'{name}' wrote {count} bytes; its shape needs {expected}");
-            }
-
-            byte[] header = new byte[30];
-            BinaryPrimitives.WriteUInt32LittleEndian(header, 0x04034b50);
-            Common(header.AsSpan(4), hashing.Crc, count, path.Length);
-            BinaryPrimitives.WriteUInt16LittleEndian(header.AsSpan(28), (ushort)(4 + filler));
-            stream.Position = local;
-            stream.Write(header);
-            stream.Write(path);
-            stream.Write([(byte)'F', (byte)'B', (byte)filler, 0]);
-            stream.Write(Enumerable.Repeat((byte)'Z', filler).ToArray());
-            stream.Position = begin + count;
-
-            byte[] entry = new byte[46];
-            BinaryPrimitives.WriteUInt32LittleEndian(entry, 0x02014b50);
-            Common(entry.AsSpan(6), hashing.Crc, count, path.Length);
-            BinaryPrimitives.WriteUInt32LittleEndian(entry.AsSpan(42), checked((uint)local));
-            _directory.AddRange(entry);
-            _directory.AddRange(path);
-            _count++;
-        }
-
-        internal void Finish()
-        {
-            long begin = stream.Position;
-            stream.Write([.. _directory]);
-            byte[] end = new byte[22];
-            BinaryPrimitives.WriteUInt32LittleEndian(end, 0x06054b50);
-            BinaryPrimitives.WriteUInt16LittleEndian(end.AsSpan(8), _count);
-            BinaryPrimitives.WriteUInt16LittleEndian(end.AsSpan(10), _count);
-            BinaryPrimitives.WriteUInt32LittleEndian(end.AsSpan(12), checked((uint)_directory.Count));
-            BinaryPrimitives.WriteUInt32LittleEndian(end.AsSpan(16), checked((uint)begin));
-            stream.Write(end);
-        }
-
-        /// <summary>What a local header and a list entry share, from "version needed" to "name length". UTF-8 names.</summary>
-        private static void Common(Span<byte> at, uint crc, long count, int nameBytes)
-        {
-            BinaryPrimitives.WriteUInt16LittleEndian(at[2..], 0x0800);
-            BinaryPrimitives.WriteUInt32LittleEndian(at[10..], crc);
-            BinaryPrimitives.WriteUInt32LittleEndian(at[14..], checked((uint)count));
-            BinaryPrimitives.WriteUInt32LittleEndian(at[18..], checked((uint)count));
-            BinaryPrimitives.WriteUInt16LittleEndian(at[22..], (ushort)nameBytes);
-        }
-    }
-
-    /// <summary>Passes bytes on and keeps their CRC-32.</summary>
-    private sealed class HashingStream(Stream inner) : Stream
-    {
-        private readonly Crc32 _crc = new();
-
-        public override bool CanRead => false;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => true;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position
-        {
-            get => throw new NotSupportedException();
-            set => throw new NotSupportedException();
-        }
-
-        internal uint Crc => _crc.GetCurrentHashAsUInt32();
-
-        public override void Write(ReadOnlySpan<byte> buffer)
-        {
-            _crc.Append(buffer);
-            inner.Write(buffer);
-        }
-
-        public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
-        public override void Flush() => inner.Flush();
-
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
-    }
 }

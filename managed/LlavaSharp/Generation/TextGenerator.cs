@@ -103,6 +103,11 @@ public sealed class TextGenerator : IDisposable
         });
         var batch = _batches.Build([.. samples]).ToPacked();
         CheckLength(batch, options.MaxNewTokens);
+        if ((long)questions.Count * options.MaxNewTokens > Array.MaxLength)
+        {
+            throw TooLong(options, "it does not fit an array");
+        }
+
         AnswerReader[] readers = [.. questions.Select(_ => new AnswerReader(_tokenizer, _stopTokens, [_stopText]))];
         var open = readers.Length;
         try
@@ -127,6 +132,10 @@ public sealed class TextGenerator : IDisposable
         catch (OperationCanceledException) when (open == 0)
         {
         }
+        catch (OutOfMemoryException e)
+        {
+            throw TooLong(options, e.Message, e);
+        }
         catch (EngineException e) when (e.Status == EngineStatus.Numeric)
         {
             var (name, most) = Largest();
@@ -145,6 +154,9 @@ public sealed class TextGenerator : IDisposable
             }
         }
     }
+
+    private static UserErrorException TooLong(GenerationOptions options, string why, Exception? e = null) => new(
+        $"--max_new_tokens {options.MaxNewTokens}: keys and values of so long an answer are kept in memory, and {why}; use less", e!);
 
     // Every weight is finite: it was read so. One that is far too large gives the fault away.
     private (string Name, float Magnitude) Largest() => _model.Parameters

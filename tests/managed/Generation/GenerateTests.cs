@@ -48,6 +48,10 @@ public sealed class GenerateTests : IDisposable
         ChainModel.Write(Model, ':', "card");
         var answer = Json("--max_new_tokens", "6");
         Assert.Equal(("carddd", "length", 6), (Text(answer, "text"), Text(answer, "finish_reason"), answer["output_ids"]!.AsArray().Count));
+        Assert.Equal(
+            "--max_new_tokens 2147483647: keys and values of so long an answer are kept in memory, and it does not fit an array; "
+            + "use less",
+            Host.Mistake("generate", "--model", Model, "--prompt", "hi", "--max_new_tokens", "2147483647"));
         ChainModel.Write(Model, ':', "card", 2);
         answer = Json("--max_new_tokens", "6");
         Assert.Equal(("card", "stop", 5), (Text(answer, "text"), Text(answer, "finish_reason"), answer["output_ids"]!.AsArray().Count));
