@@ -30,7 +30,7 @@ internal sealed class AddedTokenMatcher
     /// <param name="text">The text.</param>
     /// <param name="start">First character.</param>
     /// <param name="end">First character behind the stretch.</param>
-    /// <returns>Runs, which are not empty, and tokens.</returns>
+    /// <returns>Runs and tokens. A run is empty where the normalizer's mark is all there is of it.</returns>
     public IEnumerable<TokenMatch> Split(string text, int start, int end)
     {
         foreach (var match in _plain.Split(text[start..end]))
@@ -52,18 +52,14 @@ internal sealed class AddedTokenMatcher
 
     /// <summary>
     /// Looks for normalized tokens. A mark put in front moves every place by one: character i of the normalized text is character
-    /// i - 1 of the section. A token that begins with a mark takes a space of the section, or the mark in front.
+    /// i - 1 of the section. A run of that mark alone is empty, and encoded with the mark.
     /// </summary>
     private IEnumerable<TokenMatch> SplitSection(string section)
     {
-        var (shift, at) = (_space is { PrependsToTokens: true } ? 1 : 0, 0);
+        var shift = _space is { PrependsToTokens: true } ? 1 : 0;
         foreach (var match in _normalized.Split(Normalize(section)))
         {
-            // The mark in front by itself is spelled by the space that the token behind it begins with.
-            var alone = match.Token is null && match.End == shift;
-            var to = alone ? shift : match.End - shift;
-            yield return new TokenMatch(at, to, match.Token, match.Start == 0 && !alone);
-            at = to;
+            yield return new TokenMatch(Math.Max(match.Start - shift, 0), match.End - shift, match.Token, match.Start == 0);
         }
     }
 
@@ -89,11 +85,13 @@ internal sealed class AddedTokenMatcher
 
         public bool IsEmpty => _byFirst.Count == 0;
 
+        /// <summary>Cuts a text. A token that begins in the space that the one before it swallowed is found all the same.</summary>
         public IEnumerable<TokenMatch> Split(string text)
         {
-            for (var at = 0; ;)
+            for (var (at, search) = (0, 0); ;)
             {
-                var token = Next(text, at, out var from, out var to);
+                var token = Next(text, search, out var from, out var to);
+                search = to;
                 while (token is { StripLeft: true } && from > at && char.IsWhiteSpace(text[from - 1]))
                 {
                     from--;
@@ -114,8 +112,8 @@ internal sealed class AddedTokenMatcher
                     to++;
                 }
 
-                yield return new TokenMatch(from, to, token, at == 0 && from == 0);
-                at = to;
+                (from, at) = (Math.Max(from, at), Math.Max(to, at));
+                yield return new TokenMatch(from, at, token, from == 0);
             }
         }
 

@@ -148,7 +148,7 @@ public sealed class LlavaTokenizer
     /// The ids of a text: no begin mark, and special tokens spelled in the text stay text. Equal to SentencePiece's encode.
     /// </summary>
     /// <param name="text">Any text; may be empty (no ids).</param>
-    public int[] Encode(string text) => EncodeRun(text, dummyPrefix: true);
+    public int[] Encode(string text) => string.IsNullOrEmpty(text) ? [] : EncodeRun(text, dummyPrefix: true);
 
     /// <summary>The ids of a text in which special tokens are recognised; no begin mark.</summary>
     /// <param name="text">Any text; may be empty (no ids).</param>
@@ -222,12 +222,12 @@ public sealed class LlavaTokenizer
     }
 
     /// <summary>Encodes one run of text.</summary>
-    /// <param name="text">The run; empty gives no ids.</param>
+    /// <param name="text">The run; empty gives no ids, save of a normalizer that puts a mark before it.</param>
     /// <param name="dummyPrefix">Whether a space is put in front.</param>
     internal int[] EncodeRun(string text, bool dummyPrefix)
     {
         ArgumentNullException.ThrowIfNull(text);
-        return text.Length == 0 ? [] : _model.EncodeRun(text, dummyPrefix);
+        return text.Length > 0 || (dummyPrefix && Space is { PrependsToTokens: true }) ? _model.EncodeRun(text, dummyPrefix) : [];
     }
 
     private static LlavaTokenizer FromSentencePiece(byte[] bytes, string path)

@@ -101,7 +101,7 @@ internal sealed class HuggingFaceReference
             }
 
             yield return (from, text[from..to], (string)token["content"]!);
-            begun = at = to;
+            begun = Math.Max(begun, to);
         }
 
         if (begun < text.Length)
