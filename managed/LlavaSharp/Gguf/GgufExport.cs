@@ -28,15 +28,6 @@ public static class GgufExport
                 + "BPE (tokenizer.json)");
         }
 
-        try
-        {
-            Directory.CreateDirectory(folder);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw AtomicFile.CannotWrite(folder, e);
-        }
-
         (string model, string projector) = Files(folder, type);
         WritePair(folder, temporary =>
         {
@@ -65,14 +56,16 @@ public static class GgufExport
     // One without the other is no model: both are complete before either is in its place.
     private static void WritePair(string folder, Func<string, IEnumerable<(string From, string To)>> write)
     {
-        string temporary = Temporaries.Begin(Path.Combine(folder, "gguf"));
+        string temporary = Temporaries.Begin(Path.Combine(RealPath.Of(folder), "gguf"));
+        bool isNew = !Directory.Exists(folder), isWritten = false;
         try
         {
-            Temporaries.RemoveLeftovers(folder);
+            Temporaries.RemoveLeftovers(RealPath.Of(folder));
             Directory.CreateDirectory(temporary);
             IEnumerable<(string From, string To)> files = write(temporary);
             Temporaries.Commit(() =>
             {
+                isWritten = true;
                 foreach ((string from, string to) in files)
                 {
                     File.Move(from, to, overwrite: true);
@@ -87,6 +80,10 @@ public static class GgufExport
         finally
         {
             Temporaries.End(temporary);
+            if (isNew && !isWritten && Directory.Exists(folder))
+            {
+                Directory.Delete(folder);
+            }
         }
     }
 

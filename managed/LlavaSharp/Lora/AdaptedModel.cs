@@ -46,6 +46,12 @@ public sealed class AdaptedModel : IDisposable
     {
         bool described = adapterFolder is not null && File.Exists(Path.Combine(adapterFolder, "config.json"))
             && LlavaConfig.LayoutOf(adapterFolder) == FolderLayout.Llava;
+        if (described && !LlavaConfig.IsLlavaFolder(baseFolder))
+        {
+            // A base of another architecture is the mistake to name, before what the adapter's config asks for.
+            TextConfig.Load(baseFolder);
+        }
+
         LlavaFields? fields = described ? LlavaFields.Read(adapterFolder!) : null;
         return Open(new ModelParts
         {

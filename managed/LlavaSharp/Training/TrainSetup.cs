@@ -251,6 +251,12 @@ public sealed class TrainSetup : IDisposable
     {
         var modelFolder = Folder("model_name_or_path", options.ModelNameOrPath);
         var isLlava = LlavaConfig.IsLlavaFolder(modelFolder);
+        if (!isLlava)
+        {
+            // An architecture that there is not is the mistake to name, before what such a folder lacks.
+            TextConfig.Load(modelFolder);
+        }
+
         var projector = options.MmProjectorType is null ? ProjectorType.Mlp2 : ProjectorType.Parse(options.MmProjectorType);
 
         // The recipe's scripts name the published tower beside a checkpoint that holds it; another folder is another tower.
