@@ -28,7 +28,7 @@ usage: ./build.sh VERB [ARGUMENTS]
   bench overlap      what fetching ahead hides where exchanges are slow, beside the simulation's: [--out FOLDER]
   bench images       JPEG to pixels on one core, beside Pillow where $LLAVASHARP_PEER has it
   distributed [TRIAL ARGS]   jobs of real processes, into docs/distributed.md: matrix (every stage against one process), faults, loading,
-                     mixtures, hosts; [--out FILE] [--updates N] [--assignments N]
+                     mixtures, hosts, stops (a large checkpoint under Ctrl-C); [--out FILE] [--updates N] [--assignments N]
   soak [KILLS STEPS] kill runs with SIGKILL at random moments, resume them, compare bytes (default 20 kills, 200 steps)
   parity DIR...      compare the engine with recorded reference cases
   peer SCRIPT ARGS   run tests/peer/SCRIPT.py with $LLAVASHARP_PEER (default python3)

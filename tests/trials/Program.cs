@@ -2,7 +2,8 @@ using System.Diagnostics;
 using System.Globalization;
 using LlavaSharp.Trials;
 
-// trials [matrix|faults|mixtures|hosts|loading] [--out FILE] [--updates N] [--assignments N]: jobs of real processes, and what they showed.
+// trials [matrix|faults|mixtures|hosts|loading|stops] [--out FILE] [--updates N] [--assignments N]: jobs of real processes,
+// and what they showed.
 var clock = Stopwatch.StartNew();
 string path = Option("--out", "docs/distributed.md");
 var trials = new Dictionary<string, Func<Task<bool>>>
@@ -12,6 +13,7 @@ var trials = new Dictionary<string, Func<Task<bool>>>
     ["mixtures"] = RunMixtures,
     ["hosts"] = RunHosts,
     ["loading"] = RunLoading,
+    ["stops"] = RunStops,
 };
 string[] chosen = args is [var first, ..] && !first.StartsWith("--", StringComparison.Ordinal) ? [first] : [.. trials.Keys];
 if (chosen.FirstOrDefault(c => !trials.ContainsKey(c)) is { } unknown)
@@ -98,4 +100,19 @@ async Task<bool> RunLoading()
     Say($"loading: {result}{(result.Holds ? "" : "  FAILS")}");
     Report.Write(path, "loading", result.Lines);
     return result.Holds;
+}
+
+async Task<bool> RunStops()
+{
+    using var stops = new Stops();
+    var results = new List<Stops.Result>();
+    foreach (var what in Stops.Cases)
+    {
+        var result = await stops.Run(what);
+        Say($"stops, {what.Name} to {what.To}: {result.Seconds:0.0} s, {result.Bytes} bytes{(result.Holds ? "" : $" FAILS: {result}")}");
+        results.Add(result);
+    }
+
+    Report.Write(path, "stops", StopsTable.Of(results));
+    return results.All(r => r.Holds);
 }

@@ -1,3 +1,4 @@
+using LlavaSharp.Checkpoints;
 using LlavaSharp.Sampling;
 using LlavaSharp.Tests.Training;
 using LlavaSharp.Training;
@@ -20,14 +21,15 @@ internal sealed class RankData : IDisposable
 
     /// <summary>Writes model and samples.</summary>
     /// <param name="textEvery">Every how manieth sample has no picture.</param>
-    public RankData(int textEvery = 3)
+    /// <param name="shape">The model's; null is tiny.</param>
+    public RankData(int textEvery = 3, LlavaConfig? shape = null)
     {
-        _textEvery = textEvery;
+        (_textEvery, Tiny) = (textEvery, new(shape));
         Data = Tiny.Write("mixed.json", Enumerable.Range(0, Samples).Select(Sample));
     }
 
     /// <summary>The folder.</summary>
-    public TinyRun Tiny { get; } = new();
+    public TinyRun Tiny { get; }
 
     /// <summary>The samples' file.</summary>
     public string Data { get; }
