@@ -117,7 +117,8 @@ public sealed class MemoryChoiceTests
     {
         List<string> warnings = [];
         MemoryChoice On(int processes, long held, long? limit = null) => MemoryChoice.Make(
-            Shape, Options with { MemoryLimit = limit, Place = RankPlace.Single with { LocalWorld = processes } }, Full, null, held, warnings.Add);
+            Shape, Options with { MemoryLimit = limit, Place = RankPlace.Single with { LocalWorld = processes } }, Full, null, held,
+            warnings.Add);
         long machine = On(1, Process).Limit;
         Assert.Equal((machine / 2, machine / 4), (On(2, Process).Limit, On(4, Process).Limit));
 
