@@ -86,6 +86,7 @@ public static class FineTune
     {
         using var setup = ranks.Together("opening the run", () => TrainSetup.Open(options), cancellation);
         setup.Begin(ranks);
+        setup.Begin(ranks);
         using var engine = new Engine(new EngineOptions { Threads = options.Threads });
         using var source = ranks.Together("opening the model", () => ModelSource.Open(setup.Parts), cancellation);
         ranks.Together("checking the model", () => source.CheckShapes(), cancellation);
