@@ -25,7 +25,7 @@ public static class LoadBench
             throw new UserErrorException($"'{folder}' holds no .safetensors file to time");
         }
 
-        long bytes = files.Sum(file => new FileInfo(file).Length);
+        long bytes = files.Sum(FileLinks.LengthOf);
         using Engine engine = new();
         Check(engine, folder);
         List<double> loads = [], copies = [];

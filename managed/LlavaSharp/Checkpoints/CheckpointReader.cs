@@ -84,9 +84,7 @@ public sealed class CheckpointReader : IDisposable
     {
         if (!Directory.Exists(Folder))
         {
-            throw new UserErrorException(File.Exists(Folder)
-                ? $"'{Folder}' is a file; a checkpoint folder is needed"
-                : $"the checkpoint folder '{Folder}' does not exist");
+            throw new UserErrorException(FileLinks.WhyNoFolder(Folder) ?? $"the checkpoint folder '{Folder}' does not exist");
         }
 
         foreach (string stem in (string[])["model.safetensors", "pytorch_model.bin"])
@@ -130,6 +128,15 @@ public sealed class CheckpointReader : IDisposable
             }
 
             _owners.Add(tensor, file);
+        }
+
+        // A tensor that the index forgets is loaded all the same, as transformers does, and may be one that the model has no place for.
+        foreach (ITensorFile file in shards.Values)
+        {
+            foreach (string name in file.Names)
+            {
+                _owners.TryAdd(name, file);
+            }
         }
     }
 

@@ -47,13 +47,13 @@ internal sealed class ConfigJson
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new UserErrorException(MappedFile.Missing(path), e);
+            throw new UserErrorException(FileLinks.Missing(path), e);
         }
         catch (Exception e) when (e is UnauthorizedAccessException && Directory.Exists(path))
         {
             throw new UserErrorException($"cannot read '{path}': it is a folder", e);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {
             throw new UserErrorException($"cannot read '{path}': {SafetensorsHeader.OneLine(e.Message)}", e);
         }
@@ -73,6 +73,7 @@ internal sealed class ConfigJson
             ReadOnlyMemory<byte> text = bytes.AsSpan().StartsWith("\ufeff"u8) ? bytes.AsMemory(3) : bytes;
             var options = new JsonDocumentOptions { MaxDepth = 64, AllowDuplicateProperties = false };
             JsonElement root = JsonDocument.Parse(text, options).RootElement;
+            CheckNames(root);
             return root.ValueKind == JsonValueKind.Object
                 ? new ConfigJson(path, root, "")
                 : throw new UserErrorException($"'{path}' is not a JSON object");
@@ -84,6 +85,27 @@ internal sealed class ConfigJson
         catch (InvalidOperationException e)
         {
             throw new UserErrorException($"'{path}' is not valid JSON: it holds text that is not UTF-8", e);
+        }
+    }
+
+    /// <summary>Names are decoded only when they are asked for; one that is not UTF-8 fails here instead.</summary>
+    /// <exception cref="InvalidOperationException">There is such a name.</exception>
+    private static void CheckNames(JsonElement element)
+    {
+        if (element.ValueKind == JsonValueKind.Object)
+        {
+            foreach (JsonProperty property in element.EnumerateObject())
+            {
+                _ = property.Name.Length;
+                CheckNames(property.Value);
+            }
+        }
+        else if (element.ValueKind == JsonValueKind.Array)
+        {
+            foreach (JsonElement item in element.EnumerateArray())
+            {
+                CheckNames(item);
+            }
         }
     }
 

@@ -184,9 +184,9 @@ internal static class LlavaConfigReader
             throw json.Unsupported("s2", "the tower sees a picture at one size; only false is");
         }
 
-        if (json.Has("mm_resampler_type"))
+        if ((json.String("mm_resampler_type") ?? "identity") != "identity")
         {
-            throw json.Unsupported("mm_resampler_type", "only null is");
+            throw json.Unsupported("mm_resampler_type", "only null and 'identity' are");
         }
 
         if (json.Has("quantization_config"))

@@ -54,9 +54,9 @@ internal sealed unsafe class MappedFile : IDisposable
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException && !Directory.Exists(path))
         {
-            throw new UserErrorException(Missing(path), e);
+            throw new UserErrorException(FileLinks.Missing(path), e);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {
             throw new UserErrorException(Directory.Exists(path)
                 ? $"cannot read '{path}': it is a folder" : $"cannot read '{path}': {SafetensorsHeader.OneLine(e.Message)}", e);
@@ -67,11 +67,6 @@ internal sealed unsafe class MappedFile : IDisposable
             map?.Dispose();
         }
     }
-
-    /// <summary>Says that a file is not there; of a link that leads nowhere, where it leads.</summary>
-    internal static string Missing(string path) => new FileInfo(path).LinkTarget is { } target
-        ? $"'{path}' is a link to '{target}', which does not exist; download the file again, or repair the link"
-        : $"'{path}' does not exist";
 
     /// <summary>Bytes of the file; the caller has compared the range with <see cref="Length"/>.</summary>
     internal ReadOnlySpan<byte> Span(long begin, int count)

@@ -216,6 +216,7 @@ public sealed class ModelSource : IParameterSource, IDisposable
         foreach (CheckpointSource source in _opened)
         {
             source.RefuseUnknown();
+            RefuseUnread(source);
             string? extra = source.Names.Where(name => _owners.GetValueOrDefault(KindOf(name)) == source && !known.Contains(name))
                 .Order(StringComparer.Ordinal).FirstOrDefault();
             if (extra is not null)
@@ -223,6 +224,19 @@ public sealed class ModelSource : IParameterSource, IDisposable
                 throw new UserErrorException($"{source.Describe(extra)} has no place in the model ({extra}): layer counts or the "
                     + "projector type differ from the checkpoint's");
             }
+        }
+    }
+
+    /// <summary>A projector or a tower in a folder that its config.json calls a language model's would be left out, and another one taken
+    /// or drawn. A newline alone is in published checkpoints that do not use it.</summary>
+    private void RefuseUnread(CheckpointSource source)
+    {
+        string? unread = source.Names.Where(name => KindOf(name) is UnitKinds.Projector or UnitKinds.Vision
+            && !_owners.ContainsKey(KindOf(name))).Order(StringComparer.Ordinal).FirstOrDefault();
+        if (unread is not null)
+        {
+            throw new UserErrorException($"{source.Describe(unread)} is of a LLaVA model, but config.json beside it has the model_type of a "
+                + "language model, and the tensor would not be used; take the config.json that belongs to the weights");
         }
     }
 

@@ -201,7 +201,7 @@ internal sealed class PickleReader
             case (byte)'b':
                 // A state_dict carries attributes (_metadata); nothing of it is a tensor.
                 Pop();
-                return Peek() is Dictionary ? true : throw Damaged("is malformed");
+                return Peek() is Dictionary or Opaque ? true : throw Damaged("is malformed");
             default:
                 return false;
         }
@@ -215,7 +215,8 @@ internal sealed class PickleReader
             // What torch.load(weights_only=True) takes, too. Only tensors are built; the rest is skipped where nobody asks for it.
             ("torch._utils", _) => name.StartsWith("_rebuild_", StringComparison.Ordinal),
             ("torch", _) => IsStorage(name) || name is "Size" or "device" or "Tensor" || TypeNames.Contains(name),
-            ("torch.nn.parameter", "Parameter") => true,
+            ("torch.nn.parameter", "Parameter") or ("torch.serialization", "_get_layout") or ("collections", "Counter") => true,
+            ("builtins" or "__builtin__", "set" or "bytearray" or "complex") or ("_codecs", "encode") => true,
             _ => false,
         };
         return known
@@ -241,7 +242,7 @@ internal sealed class PickleReader
             case "_rebuild_tensor_v2" when arguments.Length >= 6:
                 return new Tensor((Storage)arguments[0]!, (long)arguments[1]!, Longs(arguments[2]), Longs(arguments[3]));
             case "_rebuild_parameter" when arguments.Length >= 1:
-                return (Tensor)arguments[0]!;
+                return arguments[0] is Tensor or Opaque ? arguments[0]! : throw Damaged("is malformed");
             case "OrderedDict" or "_rebuild_tensor_v2" or "_rebuild_parameter":
                 throw Damaged($"calls {function.Text} with {arguments.Length} arguments");
             default:

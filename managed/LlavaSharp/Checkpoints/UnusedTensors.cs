@@ -5,6 +5,7 @@ namespace LlavaSharp.Checkpoints;
 internal static class UnusedTensors
 {
     private const int NamesShown = 3;
+    private const string Remedy = "; remove what the model does not need, or use the model that config.json describes";
 
     // Computed again from the config, or of CLIP's text half, which no picture passes.
     private static readonly string[] IgnoredEnds =
@@ -29,6 +30,12 @@ internal static class UnusedTensors
         ("_proj.bias", "biases that the decoder's linears do not have here (Qwen2 has them): the model is of another architecture"),
     ];
 
+    // Where a model keeps its parameters, in any spelling.
+    private static readonly string[] Places =
+    [
+        "model.", "language_model.", "lm_head.", "layers.", "vision_tower.", "vision_model.", "multi_modal_projector.", "base_model.",
+    ];
+
     /// <summary>Whether a tensor has no part in the arithmetic.</summary>
     internal static bool Ignored(string name) =>
         Array.Exists(IgnoredEnds, end => name.EndsWith(end, StringComparison.Ordinal))
@@ -38,28 +45,25 @@ internal static class UnusedTensors
     /// <summary>Refuses tensors that would be left out though they change what the model computes.</summary>
     /// <param name="names">Names of no known parameter.</param>
     /// <param name="typeOf">A tensor's element type. Whole numbers and booleans are counters, masks and indices: a weight that was
-    /// quantised to them is missed under its own name.</param>
+    /// quantised to them is missed under its own name. A type that is not read is refused where a model keeps its parameters.</param>
     /// <param name="location">The file that holds a tensor.</param>
     /// <exception cref="UserErrorException">One is not in the closed list; the line names up to three, and what they are of.</exception>
     internal static void Refuse(IEnumerable<string> names, Func<string, TensorType> typeOf, Func<string, string> location)
     {
-        string[] left = [.. names.Where(name => !Ignored(name) && (typeOf(name).IsFloat() || typeOf(name) == TensorType.Other))
-            .Order(StringComparer.Ordinal)];
+        string[] left = [.. names.Where(name => !Ignored(name) && Counts(name, typeOf(name))).Order(StringComparer.Ordinal)];
         if (left is [var first, ..])
         {
             string more = left.Length > NamesShown ? $" and {left.Length - NamesShown} more" : "";
             string shown = string.Join(", ", left.Take(NamesShown).Select(SafetensorsHeader.Quote));
             (string have, string them) = left.Length == 1 ? ("has", "it") : ("have", "them");
             throw new UserErrorException($"'{location(first)}': {shown}{more} {have} no place in the model, and without {them} the answers "
-                + $"would be another model's{Meaning(first)}");
+                + $"would be another model's{left.Select(Meaning).FirstOrDefault(m => m is not null) ?? Remedy}");
         }
     }
 
-    private static string Meaning(string name)
-    {
-        string? meaning = Array.Find(Meanings, m => name.Contains(m.Part, StringComparison.Ordinal)).Meaning;
-        return meaning is null
-            ? "; remove what the model does not need, or use the model that config.json describes"
-            : $". It is of {meaning}";
-    }
+    private static bool Counts(string name, TensorType type) => type.IsFloat() || Meaning(name) is not null
+        || (type == TensorType.Other && Array.Exists(Places, place => name.StartsWith(place, StringComparison.Ordinal)));
+
+    private static string? Meaning(string name) =>
+        Array.Find(Meanings, m => name.Contains(m.Part, StringComparison.Ordinal)).Meaning is { } meaning ? $". It is of {meaning}" : null;
 }

@@ -17,7 +17,7 @@ public sealed class OpenedModel : IDisposable
         {
             if (needed is (var what, { } path) && !Directory.Exists(path))
             {
-                throw new UserErrorException($"{what} folder {path} does not exist");
+                throw new UserErrorException(FileLinks.WhyNoFolder(path) ?? $"{what} folder {path} does not exist");
             }
         }
 

@@ -20,7 +20,7 @@ internal static class AdapterFields
     ];
 
     // Inits that draw the adapter and leave the base's weights as they are.
-    private static readonly string[] PlainInits = ["gaussian", "eva", "true", "false"];
+    private static readonly string[] PlainInits = ["gaussian", "eva", "orthogonal", "true", "false"];
 
     /// <summary>Checks every field.</summary>
     /// <exception cref="UserErrorException">One asks for what is not computed; the line names field, value and remedy.</exception>
@@ -40,11 +40,12 @@ internal static class AdapterFields
             }
         }
 
-        // The base that such an adapter belongs to is not the model that was downloaded: the adapter's first product was taken from it.
+        // With the others the adapter belongs to a base from which its first product was taken: not the model that was downloaded.
         if (json.Node("init_lora_weights") is { } init && !IsPlain(init))
         {
             throw json.Unsupported("init_lora_weights", "the adapter belongs to a base that its initialisation changed; convert it in PEFT "
-                + "(save_pretrained with path_initial_model_for_weight_conversion), which leaves a plain LoRA");
+                + "(save_pretrained with path_initial_model_for_weight_conversion), which leaves a plain LoRA, or merge it there "
+                + "(merge_and_unload)");
         }
     }
 

@@ -21,6 +21,10 @@ public static class LoraTargets
     public static IReadOnlyList<string> Find(LlavaConfig config) => [.. ParameterTable.Decoder(config.Text)
         .Where(p => p.Value.Length == 2 && p.Key.StartsWith("layer.", StringComparison.Ordinal)).Select(p => p.Key[..^Weight.Length])];
 
+    /// <summary>Whether a module is a linear: a matrix that no rows are looked up in.</summary>
+    internal static bool IsLinear(string module, long[] shape) =>
+        shape.Length == 2 && module is not ("embed" or "vision.embeddings.position_embedding");
+
     /// <summary>The last parts of modules' names, as <c>target_modules</c> of adapter_config.json lists them.</summary>
     public static IReadOnlyList<string> Suffixes(IEnumerable<string> modules) =>
         [.. modules.Select(m => m[(m.LastIndexOf('.') + 1)..]).Distinct().Order(StringComparer.Ordinal)];

@@ -51,6 +51,13 @@ public sealed class MergedSource : IParameterSource
             }
         }
 
+        // PEFT adapts embeddings and convolutions by products of other shapes, and norms not at all.
+        if (adapter.Modules.FirstOrDefault(m => !LoraTargets.IsLinear(m, _shapes[m + Weight])) is { } other)
+        {
+            throw new UserErrorException($"{adapter.Describe(other + LoraTargets.DownSuffix)} adapts {other}, which is no linear; only "
+                + "linears are adapted here: merge the adapter with PEFT (merge_and_unload) and use the merged model");
+        }
+
         foreach ((string name, long[] shape) in LoraTargets.Parameters(config, adapter.Config.Options, adapter.Modules))
         {
             ParameterCheck.Require(adapter, name, shape, out _, out _);

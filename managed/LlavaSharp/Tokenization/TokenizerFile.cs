@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using LlavaSharp.Checkpoints;
 
 namespace LlavaSharp.Tokenization;
 
@@ -12,11 +13,15 @@ internal static class TokenizerFile
     {
         try
         {
-            var length = new FileInfo(path).Length;
+            var length = FileLinks.LengthOf(path);
             var bytes = length <= maxBytes
                 ? File.ReadAllBytes(path)
                 : throw new UserErrorException($"{path}: {length} bytes, more than the {maxBytes} such a file may have");
             return IsPointer(bytes) ? throw Pointer(path, bytes) : bytes;
+        }
+        catch (FileNotFoundException e)
+        {
+            throw new UserErrorException(FileLinks.Missing(path), e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

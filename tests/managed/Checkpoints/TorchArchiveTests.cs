@@ -176,11 +176,14 @@ public sealed class TorchArchiveTests : IDisposable
             + $"{Text("c")}{Global}({complex}K\u0000K\u0003\u0085K\u0001\u0085{Hooks}tRs"
             + $"{Text("v")}{Global}({Storage("0", 6)}K\u0000K\u0002\u0085J\u00ff\u00ff\u00ff\u00ff\u0085{Hooks}tRs"
             + $"{Text("q")}ctorch._utils\n_rebuild_qtensor\n)Rs"
+            + $"{Text("p")}ctorch._utils\n_rebuild_parameter\n(ctorch._utils\n_rebuild_qtensor\n)R\u0088tRs"
+            + $"{Text("n")}ccollections\nCounter\n)RNbs{Text("l")}ctorch.serialization\n_get_layout\n{Text("torch.strided")}\u0085Rs"
+            + $"{Text("z")}cbuiltins\ncomplex\nK\u0001K\u0002\u0086Rs{Text("e")}c_codecs\nencode\n{Text("x")}{Text("latin1")}\u0086Rs"
             + $"{Text("w")}{Global}({Storage("0", 6)}K\u0000K\u0006\u0085K\u0001\u0085{Hooks}tRs.");
         using var archive = TorchArchive.Open(path);
         Assert.True(archive.TryGet("w", out _, out long[] shape, out _));
         Assert.Equal([6], shape);
-        Assert.Equal(["c", "q", "v", "w"], archive.Names.Order());
+        Assert.Equal(["c", "e", "l", "n", "p", "q", "v", "w", "z"], archive.Names.Order());
         Assert.Equal($"'{path}': tensor 'c' is a ComplexFloat tensor, which is not read; save the weights in float32, float16 or bfloat16", Ask("c"));
         Assert.Equal($"'{path}': tensor 'v' of shape [2], strides [-1] and offset 0 does not fit its record of 6 elements", Ask("v"));
         Assert.Equal($"'{path}': tensor 'q' is made by torch._utils._rebuild_qtensor, which is not read; save plain tensors", Ask("q"));

@@ -23,14 +23,14 @@ public sealed class AdapterFieldsTests : IDisposable
     [InlineData("corda")]
     [InlineData("loftq")]
     [InlineData("lora_ga")]
-    [InlineData("orthogonal")]
     [InlineData("next_years_idea")]
     public void An_adapter_of_a_base_that_its_init_changed_is_refused(string init)
     {
         Set("init_lora_weights", init);
         Assert.Equal(
             $"'{_folder["a/adapter_config.json"]}': init_lora_weights = \"{init}\" is not supported; the adapter belongs to a base that its "
-            + "initialisation changed; convert it in PEFT (save_pretrained with path_initial_model_for_weight_conversion), which leaves a plain LoRA",
+            + "initialisation changed; convert it in PEFT (save_pretrained with path_initial_model_for_weight_conversion), which leaves a plain LoRA, or merge it "
+            + "there (merge_and_unload)",
             Mistake());
     }
 
@@ -40,6 +40,7 @@ public sealed class AdapterFieldsTests : IDisposable
     [InlineData("null")]
     [InlineData("\"gaussian\"")]
     [InlineData("\"eva\"")]
+    [InlineData("\"orthogonal\"")] // PEFT's orthogonal_init writes A and B only: their first product is zero
     public void Inits_that_leave_the_base_alone_pass(string init)
     {
         Set("init_lora_weights", JsonNode.Parse(init));
@@ -103,6 +104,35 @@ public sealed class AdapterFieldsTests : IDisposable
         AdapterReader.Open(_folder["a"]).Dispose();
         AddTensors(path, ("base_model.model.model.layers.0.self_attn.q_proj.lora_embedding_A", 2));
         Assert.Contains("lora_embedding_A' is of no parameter that a LLaVA model has", Mistake(), StringComparison.Ordinal);
+    }
+
+    // PEFT adapts a convolution by A [r, in, k, k], an embedding by lora_embedding_A; the engine has neither.
+    [Theory]
+    [InlineData("model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding", "vision.embeddings.patch_embedding")]
+    [InlineData("model.vision_tower.vision_tower.vision_model.embeddings.position_embedding", "vision.embeddings.position_embedding")]
+    [InlineData("model.embed_tokens", "embed")]
+    [InlineData("model.norm", "head.norm")]
+    [InlineData("model.layers.0.input_layernorm", "layer.0.input_layernorm")]
+    public void What_is_no_linear_has_no_adapter(string module, string name)
+    {
+        string path = _folder["a/adapter_model.safetensors"];
+        AddTensors(path, ($"base_model.model.{module}.lora_A.weight", 2), ($"base_model.model.{module}.lora_B.weight", 2));
+        using var adapter = AdapterReader.Open(_folder["a"]);
+        Assert.Equal(
+            $"'{path}': tensor 'base_model.model.{module}.lora_A.weight' adapts {name}, which is no linear; only linears are adapted here: merge the "
+            + "adapter with PEFT (merge_and_unload) and use the merged model",
+            Assert.Throws<UserErrorException>(() => new MergedSource(new TinyModel(Config), Config, adapter)).Message);
+    }
+
+    [Theory]
+    [InlineData("base_model.model.lm_head.modules_to_save.default.weight")]
+    [InlineData("base_model.model.lm_head.modules_to_save.weight")]
+    [InlineData("base_model.model.lm_head.weight")]
+    public void A_module_that_was_saved_whole_replaces_the_base(string key)
+    {
+        AddTensors(_folder["a/adapter_model.safetensors"], (key, 4));
+        using var adapter = AdapterReader.Open(_folder["a"]);
+        Assert.Contains("head.weight", adapter.Replaced);
     }
 
     [Fact]

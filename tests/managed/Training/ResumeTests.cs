@@ -74,6 +74,24 @@ public sealed class ResumeTests : IDisposable
     }
 
     [Fact]
+    public void A_checkpoint_whose_files_were_moved_and_linked_goes_on()
+    {
+        var (whole, cut) = (_tiny["whole"], _tiny["cut"]);
+        Train(2, whole);
+        Train(2, cut, 2);
+        var moved = Directory.CreateDirectory(_tiny["blobs"]);
+        foreach (var file in Directory.GetFiles(Path.Combine(cut, "checkpoint-2")))
+        {
+            var blob = Path.Combine(moved.FullName, Guid.NewGuid().ToString("N"));
+            File.Move(file, blob);
+            File.CreateSymbolicLink(file, blob);
+        }
+
+        Assert.Empty(Train(2, cut));
+        RunFolder.AssertSame(whole, cut);
+    }
+
+    [Fact]
     public void Checkpoints_that_cannot_be_used_are_refused_by_name()
     {
         var cut = _tiny["cut"];

@@ -27,7 +27,7 @@ public static class CheckpointManifest
         {
             files[Path.GetFileName(file)] = new JsonObject
             {
-                ["bytes"] = new FileInfo(file).Length,
+                ["bytes"] = FileLinks.LengthOf(file),
                 ["sha256"] = known?.GetValueOrDefault(Path.GetFileName(file)) ?? Sha256(file),
             };
         }
@@ -120,8 +120,8 @@ public static class CheckpointManifest
     private static string? Compare(string folder, string name, long bytes, string sha256)
     {
         var path = Path.Combine(folder, Path.GetFileName(name));
-        var file = new FileInfo(path);
-        return !file.Exists ? $"{name} is missing"
+        var file = FileLinks.Follow(path);
+        return !file.Exists ? new FileInfo(path).LinkTarget is null ? $"{name} is missing" : FileLinks.Missing(path)
             : file.Length != bytes ? $"{name} has {file.Length} bytes, {bytes} were written"
             : Sha256(path) != sha256 ? $"{name} has another SHA-256 than when it was written"
             : null;
