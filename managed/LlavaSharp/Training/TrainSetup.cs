@@ -287,7 +287,8 @@ public sealed class TrainSetup : IDisposable
     private static string Folder(string flag, string? path) =>
         path is null ? throw Missing(flag, "a folder in Hugging Face's layout")
         : Directory.Exists(path) ? path
-        : throw new UserErrorException($"--{flag} {path} does not exist; name a folder on this machine (nothing is downloaded)");
+        : throw new UserErrorException(FileLinks.WhyNoFolder(path)
+            ?? $"--{flag} {path} does not exist; name a folder on this machine (nothing is downloaded)");
 
     private static void CheckFile(string flag, string? path)
     {
