@@ -10,7 +10,7 @@ internal static class FileLinks
     /// <summary>The file that a path leads to; the path itself where it is no link.</summary>
     internal static FileInfo Follow(string path) => new(RealPath.Of(path));
 
-    /// <summary>Says that a file is not there, and which link leads nowhere or which part of the path is a file, where that is why.</summary>
+    /// <summary>Says that a file is not there; where a link leads nowhere or a part of the path is a file, which.</summary>
     internal static string Missing(string path) => Dangling(path)
         ?? (WhyNoFolder(Path.GetDirectoryName(path)) is { } why ? $"'{path}' does not exist: {why}" : $"'{path}' does not exist");
 

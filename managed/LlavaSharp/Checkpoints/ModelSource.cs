@@ -235,8 +235,8 @@ public sealed class ModelSource : IParameterSource, IDisposable
             && !_owners.ContainsKey(KindOf(name))).Order(StringComparer.Ordinal).FirstOrDefault();
         if (unread is not null)
         {
-            throw new UserErrorException($"{source.Describe(unread)} is of a LLaVA model, but config.json beside it has the model_type of a "
-                + "language model, and the tensor would not be used; take the config.json that belongs to the weights");
+            throw new UserErrorException($"{source.Describe(unread)} is of a LLaVA model, but config.json beside it has the model_type of "
+                + "a language model, and the tensor would not be used; take the config.json that belongs to the weights");
         }
     }
 

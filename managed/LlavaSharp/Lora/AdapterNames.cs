@@ -34,8 +34,8 @@ internal static class AdapterNames
         // modules_to_save keeps copies of whole modules under a name of its own; an adapted module's own bias (bias "all") lies under
         // base_layer.
         return ParameterNames.TryToCanonical(
-            bare.Replace(".modules_to_save.default.", ".", StringComparison.Ordinal).Replace(".modules_to_save.", ".", StringComparison.Ordinal)
-                .Replace(".base_layer.", ".", StringComparison.Ordinal),
+            bare.Replace(".modules_to_save.default.", ".", StringComparison.Ordinal)
+                .Replace(".modules_to_save.", ".", StringComparison.Ordinal).Replace(".base_layer.", ".", StringComparison.Ordinal),
             out name);
     }
 

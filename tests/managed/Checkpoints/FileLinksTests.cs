@@ -79,8 +79,8 @@ public sealed class FileLinksTests : IDisposable
         Assert.Equal($"'{_folder["no/config.json"]}' does not exist", Mistake("no"));
         Directory.CreateSymbolicLink(_folder["link"], "gone");
         Assert.Equal(
-            $"'{_folder["link/config.json"]}' does not exist: '{_folder["link"]}' is a link to 'gone', which does not exist; download the file "
-            + "again, or repair the link",
+            $"'{_folder["link/config.json"]}' does not exist: '{_folder["link"]}' is a link to 'gone', which does not exist; download the "
+            + "file again, or repair the link",
             Mistake("link"));
         Assert.Equal(
             $"'{_folder["link"]}' is a link to 'gone', which does not exist; download the file again, or repair the link",
@@ -95,7 +95,8 @@ public sealed class FileLinksTests : IDisposable
     }
 
     [Theory]
-    [InlineData("GGUF\u0003", "is a GGUF file, which llama.cpp runs and nothing trains; name the folder of the model that it was made from")]
+    [InlineData(
+        "GGUF\u0003", "is a GGUF file, which llama.cpp runs and nothing trains; name the folder of the model that it was made from")]
     [InlineData("PK", "is a file; name the folder that it lies in")]
     [InlineData("", "is a file; name the folder that it lies in")]
     public void A_file_given_as_a_model_is_named(string bytes, string what)

@@ -8,16 +8,18 @@ using LlavaSharp.Tests.Lora;
 
 namespace LlavaSharp.Tests.Checkpoints;
 
-/// <summary>Whatever is done to the bytes of weights, of their index and of an adapter, they are read or refused in one line, and nothing is
-/// allocated by what they claim.</summary>
+/// <summary>Whatever is done to the bytes of weights, of their index and of an adapter, they are read or refused in one line, and nothing
+/// is allocated by what they claim.</summary>
 public sealed partial class HostileFileProperties : IDisposable
 {
     private const long AllocatedMax = 64 << 20;
 
     private static readonly string[] Values =
     [
-        "null", "true", "-1", "0", "2", "1e99", "0.5", "4294967296", "9223372036854775807", "99999999999999999999", "\"\"", "\"F16\"", "\"F8_E4M3\"",
-        "\"pissa\"", "\"\\ud800\"", "\"../x\"", "[]", "[0]", "[-1, 2]", "[2147483647, 2147483647, 2147483647]", "{}", "{\"a\": 1}", "[[[[[[[[[[1]]]]]]]]]]",
+        "null", "true", "-1", "0", "2", "1e99", "0.5", "4294967296", "9223372036854775807", "99999999999999999999",
+        "\"\"", "\"F16\"", "\"F8_E4M3\"",
+        "\"pissa\"", "\"\\ud800\"", "\"../x\"", "[]", "[0]", "[-1, 2]",
+        "[2147483647, 2147483647, 2147483647]", "{}", "{\"a\": 1}", "[[[[[[[[[[1]]]]]]]]]]",
         "\"__metadata__\"", "\"dtype\"", "",
     ];
 
@@ -65,7 +67,8 @@ public sealed partial class HostileFileProperties : IDisposable
     public void Fields_of_an_index(byte[] which, byte[] values)
     {
         const string Index = """
-            {"metadata": {"total_size": 32}, "weight_map": {"half": "s.safetensors", "empty": "s.safetensors", "model.mm_projector.0.weight": "s.safetensors"}}
+            {"metadata": {"total_size": 32}, "weight_map": {"half": "s.safetensors", "empty": "s.safetensors",
+             "model.mm_projector.0.weight": "s.safetensors"}}
             """;
         _folder.Write("sharded/model.safetensors.index.json", Exchange(Index, which, values));
         Survives(() => CheckpointReader.Open(_folder["sharded"]).Dispose());
@@ -113,7 +116,8 @@ public sealed partial class HostileFileProperties : IDisposable
             if (found.Count > 0)
             {
                 Match match = found[which[i] % found.Count];
-                json = string.Concat(json.AsSpan(0, match.Index), Values[values[i] % Values.Length], json.AsSpan(match.Index + match.Length));
+                json = string.Concat(
+                    json.AsSpan(0, match.Index), Values[values[i] % Values.Length], json.AsSpan(match.Index + match.Length));
             }
         }
 

@@ -83,8 +83,8 @@ public sealed class UnusedTensorsTests : IDisposable
         Add(_folder["llama/model.safetensors"], [(name, TensorType.F32)]);
         ModelParts parts = new() { LanguageFolder = _folder["llama"], ClipFolder = _folder["clip"] };
         Assert.Equal(
-            $"'{_folder["llama/model.safetensors"]}': tensor '{name}' is of a LLaVA model, but config.json beside it has the model_type of a "
-            + "language model, and the tensor would not be used; take the config.json that belongs to the weights",
+            $"'{_folder["llama/model.safetensors"]}': tensor '{name}' is of a LLaVA model, but config.json beside it has the model_type of "
+            + "a language model, and the tensor would not be used; take the config.json that belongs to the weights",
             Assert.Throws<UserErrorException>(() => ModelSource.Open(parts)).Message);
         MmProjectorFile.Write(_folder["p.bin"], Config, new TinyModel(Config));
         ModelSource.Open(parts with { ProjectorFile = _folder["p.bin"] }).Dispose();
@@ -96,8 +96,8 @@ public sealed class UnusedTensorsTests : IDisposable
         TinyFolders.WriteParts(_folder["llama"], _folder["clip"], Config);
         Add(_folder["clip/model.safetensors"], [
             ("text_model.embeddings.token_embedding.weight", TensorType.F32), ("text_model.embeddings.position_ids", TensorType.I64),
-            ("vision_model.embeddings.position_ids", TensorType.I64), ("logit_scale", TensorType.F32), ("text_projection.weight", TensorType.F32),
-            ("visual_projection.weight", TensorType.F32), ("text_model.final_layer_norm.bias", TensorType.F16),
+            ("vision_model.embeddings.position_ids", TensorType.I64), ("logit_scale", TensorType.F32),
+            ("text_projection.weight", TensorType.F32), ("visual_projection.weight", TensorType.F32), ("text_model.final_layer_norm.bias", TensorType.F16),
         ]);
         ModelSource.Open(new() { LanguageFolder = _folder["llama"], ClipFolder = _folder["clip"] }).Dispose();
         Add(_folder["clip/model.safetensors"], [("vision_model.head.attention.in_proj_weight", TensorType.F32)]);

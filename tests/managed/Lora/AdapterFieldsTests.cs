@@ -29,8 +29,8 @@ public sealed class AdapterFieldsTests : IDisposable
         Set("init_lora_weights", init);
         Assert.Equal(
             $"'{_folder["a/adapter_config.json"]}': init_lora_weights = \"{init}\" is not supported; the adapter belongs to a base that its "
-            + "initialisation changed; convert it in PEFT (save_pretrained with path_initial_model_for_weight_conversion), which leaves a plain LoRA, or merge it "
-            + "there (merge_and_unload)",
+            + "initialisation changed; convert it in PEFT (save_pretrained with path_initial_model_for_weight_conversion), which leaves a plain "
+            + "LoRA, or merge it there (merge_and_unload)",
             Mistake());
     }
 
@@ -119,8 +119,8 @@ public sealed class AdapterFieldsTests : IDisposable
         AddTensors(path, ($"base_model.model.{module}.lora_A.weight", 2), ($"base_model.model.{module}.lora_B.weight", 2));
         using var adapter = AdapterReader.Open(_folder["a"]);
         Assert.Equal(
-            $"'{path}': tensor 'base_model.model.{module}.lora_A.weight' adapts {name}, which is no linear; only linears are adapted here: merge the "
-            + "adapter with PEFT (merge_and_unload) and use the merged model",
+            $"'{path}': tensor 'base_model.model.{module}.lora_A.weight' adapts {name}, which is no linear; only linears are adapted "
+            + "here: merge the adapter with PEFT (merge_and_unload) and use the merged model",
             Assert.Throws<UserErrorException>(() => new MergedSource(new TinyModel(Config), Config, adapter)).Message);
     }
 
