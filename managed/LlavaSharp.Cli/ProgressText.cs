@@ -28,9 +28,13 @@ internal sealed class ProgressText
         var left = TimeSpan.FromSeconds(seconds / _updates * (step.TotalSteps - step.Step));
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{step.Step}/{step.TotalSteps}  loss {step.Loss:0.0000}  lr {step.LearningRate:0.00e0}  {_samples / seconds:0.0} samples/s  "
+            $"{step.Step}/{step.TotalSteps}  {Loss(step)}  lr {step.LearningRate:0.00e0}  {_samples / seconds:0.0} samples/s  "
             + $"{_tokens / seconds:0} tokens/s  {Work(step.PeakFlops, _flops / seconds)}  {step.ResidentBytes / 1048576.0:0} MiB  data wait {100 * _waited / seconds:0} %  ETA {Eta(left)}");
     }
+
+    private static string Loss(StepRecord step) => step.SupervisedTokens == 0 ? "nothing to learn"
+        : !double.IsFinite(step.Loss) ? "left out"
+        : string.Create(CultureInfo.InvariantCulture, $"loss {step.Loss:0.0000}");
 
     private static string Work(double? peak, double rate) => peak > 0
         ? string.Create(CultureInfo.InvariantCulture, $"MFU {100 * rate / peak:0.0} %")

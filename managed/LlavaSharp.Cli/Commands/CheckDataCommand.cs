@@ -24,14 +24,19 @@ internal static class CheckDataCommand
           --model_max_length N        longest sequence, image rows included [512]
           --vision_tower DIR          says how many rows an image becomes [576]
           --dataloader_num_workers N  samples checked at the same time [4]
-          --json                      a JSON object a line: index, fault, message
+          --json                      a JSON object a line: index, fault, note, message
 
         Faults: malformed, bad_text (no UTF-8), role_order, no_answer, mark_without_image,
-        image_without_mark, too_long, duplicate, image_missing, image_empty, image_damaged,
-        not_an_image, tiff, too_many_pixels, wrong_extension. A sample is named once, with the first.
-        llavasharp train --on_bad_sample skip leaves out exactly these samples.
+        image_without_mark, too_long, image_missing, image_empty, image_damaged, not_an_image,
+        tiff, too_many_pixels. llavasharp train --on_bad_sample skip leaves out exactly these samples.
+        Notes: duplicate, wrong_extension. Such samples are trained: rows may be repeated to weigh
+        more, and a picture is read by its content. A sample is named once, a fault before a note.
 
-        Exits with 0 when nothing is wrong, with 1 when something is.
+        A sample without a picture may say <image> within a line, as texts about HTML do. Where a
+        line of a question begins or ends with it, or a key seems to name a picture (image_path,
+        img, video), it is mark_without_image; llavasharp train then stops before it begins.
+
+        Exits with 0 when there is no fault, with 1 when there is one.
 
           $ llavasharp check-data --data_path mix665k.json --image_folder data
 
@@ -63,14 +68,17 @@ internal static class CheckDataCommand
         foreach (var problem in problems)
         {
             shell.Out.WriteLine(own.ContainsKey("--json")
-                ? JsonSerializer.Serialize(new { index = problem.Index, fault = Name(problem.Fault), message = problem.Message })
-                : $"{options.DataPath}: sample {problem.Index}: {Name(problem.Fault)}: {problem.Message}");
+                ? JsonSerializer.Serialize(
+                    new { index = problem.Index, fault = Name(problem.Fault), note = problem.IsNote, message = problem.Message })
+                : $"{options.DataPath}: sample {problem.Index}: {(problem.IsNote ? "note: " : "")}{Name(problem.Fault)}: {problem.Message}");
         }
 
+        var (faults, notes) = (problems.Where(p => !p.IsNote).ToList(), problems.Where(p => p.IsNote).ToList());
         shell.Error.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{session.Dataset.Count} samples checked in {clock.Elapsed.TotalSeconds:0.0} s, {problems.Count} with a fault{Kinds(problems)}"));
-        return problems.Count == 0 ? ExitCode.Ok : ExitCode.CheckFailed;
+            $"{session.Dataset.Count} samples checked in {clock.Elapsed.TotalSeconds:0.0} s, {faults.Count} with a fault{Kinds(faults)}"
+            + $"{(notes.Count == 0 ? "" : $", {notes.Count} with a note{Kinds(notes)}")}"));
+        return faults.Count == 0 ? ExitCode.Ok : ExitCode.CheckFailed;
 
         void Progress(int done, int bad)
         {
@@ -88,7 +96,7 @@ internal static class CheckDataCommand
         }
     }
 
-    private static string Kinds(IReadOnlyList<SampleProblem> problems) => problems.Count == 0
+    private static string Kinds(List<SampleProblem> problems) => problems.Count == 0
         ? ""
         : ": " + string.Join(", ", problems.GroupBy(p => p.Fault).OrderBy(g => g.Key)
             .Select(g => string.Create(CultureInfo.InvariantCulture, $"{g.Count()} {Name(g.Key)}")));

@@ -37,7 +37,8 @@ internal static class TrainCommand
 
         Every run also leaves train_config.json (what was really used; --config reads it), log.jsonl,
         TensorBoard events, trainer_state.json and report.html. It stops at the first sample that cannot
-        be read, and names it.
+        be trained, and names it. --model_max_length must leave room behind a picture's rows (576 with
+        clip-vit-large-patch14-336); a run that learned no token is an error and leaves no result.
 
         Checkpoints: every save_steps updates the whole state goes to output_dir/checkpoint-N. The same
         command again goes on from the newest whole one and ends with the same bytes as a run that was
@@ -125,7 +126,8 @@ internal static class TrainCommand
                 options, progress, (message, fault) => Report(lost, place, message, fault), shell.Cancellation);
             shell.Summary(string.Create(
                 CultureInfo.InvariantCulture,
-                $"trained {result.Steps.Count} updates in {result.Seconds:0.0} s, mean loss {result.MeanLoss:0.0000}, last {result.Losses[^1]:0.0000}"));
+                $"trained {result.Steps.Count} updates in {result.Seconds:0.0} s, mean loss {result.MeanLoss:0.0000}, last {result.LastLoss:0.0000}"
+                + $"{(result.EmptySteps == 0 ? "" : $"; {result.EmptySteps} updates had nothing to learn, or were left out")}"));
             return ExitCode.Ok;
         }
         catch (JobEndedException e)

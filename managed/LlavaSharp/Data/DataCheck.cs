@@ -1,3 +1,5 @@
+using System.Runtime.ExceptionServices;
+
 namespace LlavaSharp.Data;
 
 /// <summary>Checks every sample of a data file, on several threads.</summary>
@@ -7,9 +9,11 @@ public static class DataCheck
     /// <param name="dataset">The file, opened with <see cref="SampleDataset.OpenTolerant"/>.</param>
     /// <param name="checker">The rules.</param>
     /// <param name="workers">How many samples are checked at the same time; at least 1.</param>
-    /// <param name="progress">Called after every sample, from several threads, with how many are done and how many have faults.</param>
+    /// <param name="progress">Called after every sample, from several threads, with how many are done and how many have faults
+    /// (notes do not count).</param>
     /// <param name="cancellation">Stops the check.</param>
-    /// <returns>The samples with a fault, in file order; one fault each, the first that was found.</returns>
+    /// <returns>The samples with a fault or a note, in file order: one each, the first that was found, a fault before a note.</returns>
+    /// <exception cref="UserErrorException">The file has changed since it was opened.</exception>
     public static IReadOnlyList<SampleProblem> Run(
         SampleDataset dataset,
         SampleChecker checker,
@@ -20,12 +24,25 @@ public static class DataCheck
         var problems = new SampleProblem?[dataset.Count];
         var (done, bad) = (0, 0);
         var options = new ParallelOptions { MaxDegreeOfParallelism = Math.Max(1, workers), CancellationToken = cancellation };
-        Parallel.For(0, dataset.Count, options, i =>
+        try
         {
-            var problem = dataset.Problem(i) ?? checker.Check(dataset[i], i);
-            problems[i] = problem;
-            progress?.Invoke(Interlocked.Increment(ref done), problem is null ? Volatile.Read(ref bad) : Interlocked.Increment(ref bad));
-        });
+            Parallel.For(0, dataset.Count, options, Check);
+        }
+        catch (AggregateException e)
+        {
+            // Several workers may have failed, and for one reason: the first one's words are the user's line.
+            ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+        }
+
         return [.. problems.OfType<SampleProblem>()];
+
+        void Check(int i)
+        {
+            var known = dataset.Problem(i);
+            var found = known is { IsNote: false } ? known : checker.Check(dataset[i], i);
+            problems[i] = found is { IsNote: false } ? found : known ?? found;
+            var faults = found is { IsNote: false } ? Interlocked.Increment(ref bad) : Volatile.Read(ref bad);
+            progress?.Invoke(Interlocked.Increment(ref done), faults);
+        }
     }
 }

@@ -14,7 +14,9 @@ internal static class ImageFileName
         ["BMP"] = [".bmp", ".dib"],
     };
 
-    /// <summary>What differs, in words; null when nothing does, or when the name has no extension.</summary>
+    private static readonly string[] Unread = [".bmp", ".tif", ".tiff", ".heic", ".avif", ".svg"];
+
+    /// <summary>What differs, in words; null when nothing does, or when the name's extension is no picture's.</summary>
     /// <exception cref="UserErrorException">The file cannot be read, or is no picture.</exception>
     public static string? Mismatch(string path)
     {
@@ -32,8 +34,9 @@ internal static class ImageFileName
         }
 
         var format = ImageDecoder.Recognise(start[..read], path);
-        return extension.Length == 0 || Extensions[format].Contains(extension, StringComparer.OrdinalIgnoreCase)
+        return Extensions[format].Contains(extension, StringComparer.OrdinalIgnoreCase)
+            || !Extensions.Values.SelectMany(e => e).Concat(Unread).Contains(extension, StringComparer.OrdinalIgnoreCase)
             ? null
-            : $"is named {extension}, but is a {format} file; name it {Extensions[format][0]}, and say so in the data file";
+            : $"is named {extension}, but is a {format} file; it is read as what it is";
     }
 }

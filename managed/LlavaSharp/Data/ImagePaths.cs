@@ -1,25 +1,25 @@
 namespace LlavaSharp.Data;
 
 /// <summary>
-/// Finds the image a sample names. A data file is written by others: it may name files below the image folder and no
-/// others, also not by way of a symbolic link.
+/// Finds the image a sample names. A data file is written by others, so its text may name files below the image folder and no
+/// others. Links inside the folder are the user's own, and are followed wherever they lead.
 /// </summary>
 public static class ImagePaths
 {
     /// <summary>Bound on links that lead to links.</summary>
     private const int MaxLinks = 40;
 
-    /// <summary>Joins folder and name, and checks that the file exists and lies below the folder.</summary>
+    /// <summary>Joins folder and name, and checks that the file exists and that its name lies below the folder.</summary>
     /// <param name="imageFolder">The image folder; it may itself be reached through links.</param>
-    /// <param name="relative">The sample's <c>image</c>.</param>
+    /// <param name="name">The sample's <c>image</c>: a path below the folder, or an absolute one that lies below it.</param>
     /// <param name="sampleIndex">The sample's index in its file, for messages.</param>
-    /// <returns>The file's real path.</returns>
-    /// <exception cref="UserErrorException">The name is no relative path, leaves the folder, or no such file exists.</exception>
-    public static string Resolve(string imageFolder, string relative, int sampleIndex)
+    /// <returns>The file's path.</returns>
+    /// <exception cref="UserErrorException">The name leaves the folder, or no such file exists; the message has the way out.</exception>
+    public static string Resolve(string imageFolder, string name, int sampleIndex)
     {
         try
         {
-            return Resolve(imageFolder, relative);
+            return Resolve(imageFolder, name);
         }
         catch (UserErrorException e)
         {
@@ -29,45 +29,59 @@ public static class ImagePaths
 
     /// <summary>As <see cref="Resolve(string, string, int)"/>, for messages without a sample.</summary>
     /// <param name="imageFolder">The image folder; it may itself be reached through links.</param>
-    /// <param name="relative">The image's path below it.</param>
-    /// <returns>The file's real path.</returns>
-    /// <exception cref="UserErrorException">The name is no relative path, leaves the folder, or no such file exists.</exception>
-    public static string Resolve(string imageFolder, string relative)
+    /// <param name="name">The image's path, absolute or from the folder.</param>
+    /// <returns>The file's path.</returns>
+    /// <exception cref="UserErrorException">The name leaves the folder, or no such file exists; the message has the way out.</exception>
+    public static string Resolve(string imageFolder, string name)
     {
-        if (relative.Length == 0 || relative.Contains('\0', StringComparison.Ordinal))
+        if (name.Length == 0 || name.Contains('\0', StringComparison.Ordinal))
         {
             throw new UserErrorException("image path is empty or has a zero character");
         }
 
-        if (Path.IsPathRooted(relative) || relative.StartsWith('\\') || relative is [_, ':', '\\' or '/', ..])
+        if (name.StartsWith('\\') || name is [_, ':', '\\' or '/', ..])
         {
-            throw new UserErrorException($"image \"{relative}\" is an absolute path; paths are taken below {imageFolder}");
-        }
-
-        var folder = Path.GetFullPath(imageFolder);
-        var path = Path.GetFullPath(relative, folder);
-        if (!IsBelow(path, folder))
-        {
-            throw new UserErrorException($"image \"{relative}\" leaves the image folder {imageFolder}");
+            throw new UserErrorException(
+                $"image \"{name}\" is an absolute path of Windows; write it from {imageFolder} on, with / between folders");
         }
 
         try
         {
-            if (!File.Exists(path))
+            var folder = Path.GetFullPath(imageFolder);
+            var path = Path.GetFullPath(name, folder);
+            if (!IsBelow(path, folder) && !(Path.IsPathRooted(name) && IsBelow(path, RealPath(folder))))
             {
-                throw new UserErrorException($"image {path} does not exist");
+                throw Outside(imageFolder, name, folder);
             }
 
-            var real = RealPath(path);
-            return IsBelow(real, RealPath(folder))
-                ? real
-                : throw new UserErrorException($"image \"{relative}\" leaves the image folder {imageFolder} by a link to {real}");
+            return Exists(path) ? path : throw Missing(path, name);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new UserErrorException($"image {path} cannot be reached: {e.Message}", e);
+            throw new UserErrorException($"image \"{name}\" cannot be reached: {e.Message}", e);
         }
     }
+
+    // A link counts as a file by itself, also where it leads nowhere.
+    private static bool Exists(string path) => File.Exists(path)
+        && (new FileInfo(path).LinkTarget is null || File.ResolveLinkTarget(path, returnFinalTarget: true) is { Exists: true });
+
+    private static UserErrorException Outside(string imageFolder, string name, string folder) => new(
+        !Path.IsPathRooted(name)
+            ? $"image \"{name}\" leaves the image folder {imageFolder}; give a folder that holds it with --image_folder, "
+                + "or put a link to it into this one and write the path through the link"
+        : File.Exists(Path.Join(folder, name))
+            ? $"image \"{name}\" is an absolute path outside the image folder {imageFolder}, which holds a file of that name: "
+                + "leave out the leading slash"
+        : $"image \"{name}\" is an absolute path outside the image folder {imageFolder}; give a folder that holds it with "
+            + "--image_folder (/ holds all), or write the path from the image folder on");
+
+    private static UserErrorException Missing(string path, string name) => new(
+        name.Contains("://", StringComparison.Ordinal) ? $"image \"{name}\" is an address; download it, and write the file's path"
+        : Directory.Exists(path) ? $"image {path} is a folder; write the path of a file"
+        : new FileInfo(path).LinkTarget is { } target ? $"image {path} does not exist: it is a link to {target}, where no file is"
+        : name.Contains('\\', StringComparison.Ordinal) ? $"image {path} does not exist; write / between folders"
+        : $"image {path} does not exist");
 
     private static bool IsBelow(string path, string folder) =>
         path.StartsWith(Path.TrimEndingDirectorySeparator(folder) + Path.DirectorySeparatorChar, StringComparison.Ordinal)

@@ -14,4 +14,10 @@ public sealed record Sample(string? Id, IReadOnlyList<string> Images, IReadOnlyL
         : this(id, image is null ? (IReadOnlyList<string>)[] : [image], conversations)
     {
     }
+
+    /// <summary>
+    /// Of a sample without pictures whose turns mark one: the key that seems to name it, but is not read or is empty, such as
+    /// <c>image_path</c>; null where there is none.
+    /// </summary>
+    public string? UnreadPictureKey { get; init; }
 }

@@ -42,13 +42,13 @@ public sealed class SampleChecker
     /// <param name="image">The image's path as the sample has it.</param>
     /// <param name="index">The sample's index.</param>
     /// <param name="decode">Whether it is decoded, too; who decodes it anyway learns the same from that.</param>
-    /// <returns>The first fault, or null.</returns>
+    /// <returns>The fault, or a note, or null.</returns>
     public SampleProblem? CheckImage(string image, int index, bool decode = true)
     {
         try
         {
             var path = ImagePaths.Resolve(
-                ImageFolder ?? throw new UserErrorException($"it has an image \"{image}\", but no --image_folder is given"), image);
+                ImageFolder ?? throw NoFolder(image), image);
             var wrong = ImageFileName.Mismatch(path);
             if (decode)
             {
@@ -66,17 +66,62 @@ public sealed class SampleChecker
     /// <summary>Checks a whole sample.</summary>
     /// <param name="sample">The sample.</param>
     /// <param name="index">Its index in the file.</param>
-    /// <returns>The first fault, or null.</returns>
-    public SampleProblem? Check(Sample sample, int index)
+    /// <returns>The first fault; where there is none the first note, or null.</returns>
+    public SampleProblem? Check(Sample sample, int index) => CheckText(sample, index) ?? CheckImages(sample, index);
+
+    /// <summary>The files of all images of a sample; the first fault, or else the first note.</summary>
+    internal SampleProblem? CheckImages(Sample sample, int index, bool decode = true)
     {
-        var problem = CheckText(sample, index);
+        SampleProblem? note = null;
         foreach (var image in sample.Images)
         {
-            problem ??= CheckImage(image, index);
+            var problem = CheckImage(image, index, decode);
+            if (problem is { IsNote: false })
+            {
+                return problem;
+            }
+
+            note ??= problem;
         }
 
-        return problem;
+        return note;
     }
+
+    /// <summary>What can be seen without a tokenizer: turns and marks.</summary>
+    internal SampleProblem? CheckTurnsAndMarks(Sample sample, int index) => CheckTurns(sample, index) ?? CheckMarks(sample, index);
+
+    /// <summary>
+    /// Tokens up to and with the first one that a sample learns, its pictures' rows included; null where nothing of it can be trained.
+    /// Needs template and tokenizer.
+    /// </summary>
+    internal long? TokensToLearn(Sample sample, int index)
+    {
+        try
+        {
+            var (text, image, at) = (PromptBuilder.Build(Template!, Tokenizer!, sample, index, Rules), 0, 0L);
+            foreach (var (id, label) in text.InputIds.Zip(text.Labels))
+            {
+                // The first token of all has nothing before it that could predict it.
+                if (label != TokenizedSample.IgnoredLabel && at > 0)
+                {
+                    return at + 1;
+                }
+
+                at += id == LlavaTokenizer.ImageToken ? TokensOf(sample.Images[image++]) : 1;
+            }
+        }
+        catch (UserErrorException)
+        {
+            // What is wrong with the sample is said where it is read.
+        }
+
+        return null;
+    }
+
+    /// <summary>The error of a picture without a folder. A data file alone may not name files of this machine.</summary>
+    internal static UserErrorException NoFolder(string image) => new(
+        $"it has an image \"{image}\", but no --image_folder is given"
+        + (Path.IsPathRooted(image) ? "; give the folder that holds the pictures (/ holds all)" : ""));
 
     /// <summary>The fault that an error describes.</summary>
     internal static SampleFault FaultOf(UserErrorException error) =>
@@ -95,7 +140,12 @@ public sealed class SampleChecker
         var turns = sample.Conversations.Skip(sample.Conversations is [{ From: "system" }, ..] ? 1 : 0).ToList();
         if (turns.Find(t => t.From is not ("human" or "gpt")) is { } other)
         {
-            return new(index, SampleFault.RoleOrder, $"a turn is from \"{other.From}\"; known are \"human\" and \"gpt\"");
+            return new(
+                index,
+                SampleFault.RoleOrder,
+                other.From == "system"
+                    ? "a turn from \"system\" stands behind others; it comes first"
+                    : $"a turn is from \"{other.From}\"; {Turn.KnownSpeakers}");
         }
 
         // A first turn that is not the human's is dropped, as the recipe does.
@@ -109,7 +159,7 @@ public sealed class SampleChecker
             }
         }
 
-        return turns.Skip(Template?.Alternates != false ? first : 0).Any(t => t.From == "gpt" && PythonText.Strip(t.Value).Length > 0)
+        return turns.Skip(Template?.Alternates != false ? first : 0).Any(t => t.From == "gpt" && t.Value.Length > 0)
             ? null
             : new(index, SampleFault.NoAnswer, "no answer from \"gpt\" has text; nothing would be learned");
     }
@@ -117,6 +167,16 @@ public sealed class SampleChecker
     /// <summary>With one image, the marks of a turn count as one; with several, each mark is an image.</summary>
     private static SampleProblem? CheckMarks(Sample sample, int index)
     {
+        if (PictureMarks.Missing(sample) is { } missing)
+        {
+            return new(index, SampleFault.MarkWithoutImage, missing);
+        }
+
+        if (sample.Images.Count == 0)
+        {
+            return null;
+        }
+
         var marks = sample.Conversations.Sum(t => sample.Images.Count > 1
             ? t.Value.Split(PromptText.ImageMark).Length - 1
             : t.Value.Contains(PromptText.ImageMark, StringComparison.Ordinal) ? 1 : 0);
@@ -139,7 +199,10 @@ public sealed class SampleChecker
             var rows = sample.Images.Sum(TokensOf);
             var length = ids.Length - sample.Images.Count + rows;
             return length <= Rules.ModelMaxLength ? null : new(
-                index, SampleFault.TooLong, $"{length} tokens with {rows} of images, more than {Rules.ModelMaxLength}");
+                index,
+                SampleFault.TooLong,
+                $"{length} tokens with {rows} of images, more than {Rules.ModelMaxLength}"
+                + (rows < Rules.ModelMaxLength ? "" : "; its pictures alone fill that: raise --model_max_length"));
         }
         catch (UserErrorException e)
         {

@@ -21,13 +21,21 @@ public sealed class SampleDataset : IDisposable
 
     private readonly Dictionary<int, SampleProblem> _problems;
 
-    private SampleDataset(string path, SafeFileHandle file, List<Entry> entries, Dictionary<int, SampleProblem> problems)
+    private SampleDataset(
+        string path, SafeFileHandle file, List<Entry> entries, Dictionary<int, SampleProblem> problems, BlindSamples blind)
     {
+        Blind = blind;
         _path = path;
         _file = file;
         _entries = entries;
         _problems = problems;
     }
+
+    /// <summary>
+    /// Samples whose turns mark a picture that they do not have (their key is misspelt, or empty): nothing reads the picture, and
+    /// the mark would be trained as text. Malformed samples do not count.
+    /// </summary>
+    public BlindSamples Blind { get; }
 
     /// <summary>Number of samples, at least one.</summary>
     public int Count => _entries.Count;
@@ -52,7 +60,7 @@ public sealed class SampleDataset : IDisposable
     /// <exception cref="UserErrorException">The file is missing, empty, or no list of samples.</exception>
     public static SampleDataset OpenTolerant(string path) => Open(path, tolerant: true);
 
-    /// <summary>What is wrong with a sample as text: malformed, not UTF-8, or a repetition; null when nothing is.</summary>
+    /// <summary>What a tolerant file found in a sample as text: malformed, not UTF-8, or (a note) a repetition; else null.</summary>
     /// <param name="index">0 to <see cref="Count"/> - 1.</param>
     public SampleProblem? Problem(int index) => _problems.GetValueOrDefault(index);
 
@@ -69,17 +77,18 @@ public sealed class SampleDataset : IDisposable
             file = File.OpenHandle(path);
             var entries = new List<Entry>();
             var problems = new Dictionary<int, SampleProblem>();
+            var blind = new BlindSamples();
             var seen = tolerant ? new Dictionary<UInt128, int>() : null;
             using (var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0))
             {
                 new SampleScanner(stream, path).Scan((offset, json) =>
                     entries.Add(new Entry(offset, json.Length, seen is null
-                        ? Length(SampleReader.Parse(json))
-                        : LengthOrProblem(json, entries.Count, problems, seen))));
+                        ? Length(Look(json, entries.Count, blind))
+                        : LengthOrProblem(json, entries.Count, problems, blind, seen))));
             }
 
             var dataset = entries.Count > 0
-                ? new SampleDataset(path, file, entries, problems)
+                ? new SampleDataset(path, file, entries, problems, blind)
                 : throw new UserErrorException($"{path}: the list of samples is empty");
             file = null;
             return dataset;
@@ -111,15 +120,22 @@ public sealed class SampleDataset : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _file.Dispose();
 
+    private static Sample Look(ReadOnlySpan<byte> json, int index, BlindSamples blind)
+    {
+        var sample = SampleReader.Parse(json);
+        blind.Look(sample, index);
+        return sample;
+    }
+
     private static int Length(Sample sample)
     {
         var words = sample.Conversations.Sum(turn => PythonText.WordCount(turn.Value));
         return sample.Images.Count == 0 ? -words : words;
     }
 
-    /// <summary>A sample's length; 1 for one with a problem, which is never trained but has its place in the order.</summary>
+    /// <summary>A sample's length; 1 for one with a fault, which is never trained but has its place in the order.</summary>
     private static int LengthOrProblem(
-        ReadOnlySpan<byte> json, int index, Dictionary<int, SampleProblem> problems, Dictionary<UInt128, int> seen)
+        ReadOnlySpan<byte> json, int index, Dictionary<int, SampleProblem> problems, BlindSamples blind, Dictionary<UInt128, int> seen)
     {
         try
         {
@@ -128,11 +144,11 @@ public sealed class SampleDataset : IDisposable
                 throw Fault.With(new FormatException("its text is not valid UTF-8"), SampleFault.BadText);
             }
 
-            var sample = SampleReader.Parse(json);
+            var sample = Look(json, index, blind);
             var hash = SampleHash.Of(sample);
             if (!seen.TryAdd(hash, index))
             {
-                throw Fault.With(new FormatException($"the same images and turns as sample {seen[hash]}"), SampleFault.Duplicate);
+                problems.Add(index, new(index, SampleFault.Duplicate, $"the same images and turns as sample {seen[hash]}"));
             }
 
             return Length(sample) is var length and not 0 ? length : 1;

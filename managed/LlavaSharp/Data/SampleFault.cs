@@ -15,7 +15,7 @@ public enum SampleFault
     /// <summary>Nothing that the model would learn to say.</summary>
     NoAnswer,
 
-    /// <summary>More image marks than images.</summary>
+    /// <summary>More image marks than images, or a mark that asks for something else, as a video.</summary>
     MarkWithoutImage,
 
     /// <summary>More images than image marks.</summary>
@@ -24,7 +24,7 @@ public enum SampleFault
     /// <summary>Longer than the longest sequence, image rows included.</summary>
     TooLong,
 
-    /// <summary>The same images and turns as an earlier sample.</summary>
+    /// <summary>The same images and turns as an earlier sample. A note: rows are repeated to weigh more.</summary>
     Duplicate,
 
     /// <summary>The image's file does not exist, cannot be read, or lies outside the image folder.</summary>
@@ -45,6 +45,6 @@ public enum SampleFault
     /// <summary>The picture has more pixels or bytes than allowed.</summary>
     TooManyPixels,
 
-    /// <summary>The name says another format than the content.</summary>
+    /// <summary>The name says another format than the content. A note: the content decides.</summary>
     WrongExtension,
 }

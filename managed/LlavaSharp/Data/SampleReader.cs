@@ -26,20 +26,23 @@ internal static class SampleReader
         var seen = Keys.None;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            if (reader.ValueTextEquals("id"u8))
+            if (Is(ref reader, "id"u8))
             {
                 Once(ref seen, Keys.Id, "id");
                 id = ReadId(ref reader, json);
             }
-            else if (reader.ValueTextEquals("image"u8) || reader.ValueTextEquals("images"u8))
+            else if (Is(ref reader, "image"u8) || Is(ref reader, "images"u8))
             {
-                Once(ref seen, Keys.Image, "image");
-                images = ReadImages(ref reader);
+                var one = Is(ref reader, "image"u8);
+                Once(ref seen, one ? Keys.Image : Keys.Images, one ? "image" : "images");
+                images = Either(images, ReadImages(ref reader));
             }
-            else if (reader.ValueTextEquals("conversations"u8) || reader.ValueTextEquals("messages"u8))
+            else if (Is(ref reader, "conversations"u8) || Is(ref reader, "messages"u8))
             {
-                Once(ref seen, Keys.Conversations, "conversations");
-                turns = ReadTurns(ref reader);
+                var llava = Is(ref reader, "conversations"u8);
+                Once(ref seen, llava ? Keys.Conversations : Keys.Messages, llava ? "conversations" : "messages");
+                turns = turns is null ? ReadTurns(ref reader)
+                    : throw new FormatException("it has both \"conversations\" and \"messages\"; keep one");
             }
             else
             {
@@ -49,11 +52,20 @@ internal static class SampleReader
 
         return turns switch
         {
-            null => throw new FormatException("it has no \"conversations\""),
+            null => throw new FormatException("it has no \"conversations\"" + SampleHints.NoConversations(json)),
             [] => throw new FormatException("its \"conversations\" is empty"),
-            _ => new Sample(id, images, turns),
+            _ => new Sample(id, images, turns)
+            {
+                UnreadPictureKey = images.Count == 0 && PictureMarks.Any(turns) ? SampleHints.PictureKey(json) : null,
+            },
         };
     }
+
+    /// <summary>Converters of tables write both keys, one of them empty.</summary>
+    private static IReadOnlyList<string> Either(IReadOnlyList<string> first, IReadOnlyList<string> second) =>
+        first.Count == 0 ? second
+        : second.Count == 0 ? first
+        : throw new FormatException("it has both \"image\" and \"images\"; keep one");
 
     /// <summary>An id may be anything, and nothing depends on it: text as it is, the rest as written.</summary>
     private static string? ReadId(ref Utf8JsonReader reader, ReadOnlySpan<byte> json)
@@ -61,7 +73,7 @@ internal static class SampleReader
         reader.Read();
         if (reader.TokenType == JsonTokenType.String)
         {
-            return ReadText(ref reader, "id");
+            return ReadText(ref reader, "its \"id\"");
         }
 
         var start = (int)reader.TokenStartIndex;
@@ -70,23 +82,32 @@ internal static class SampleReader
         return none ? null : System.Text.Encoding.UTF8.GetString(json[start..(int)reader.BytesConsumed]);
     }
 
-    /// <summary>One path, or a list of them. null is accepted as "no image": exports of tables write it.</summary>
+    /// <summary>One path, or a list of them. null and "" are accepted as "no image": exports of tables write them.</summary>
     private static IReadOnlyList<string> ReadImages(ref Utf8JsonReader reader)
     {
         reader.Read();
+        if (reader.TokenType == JsonTokenType.Null)
+        {
+            return [];
+        }
+
         if (reader.TokenType != JsonTokenType.StartArray)
         {
-            return reader.TokenType == JsonTokenType.Null ? [] : [ReadText(ref reader, "image")];
+            return ReadPath(ref reader) is { Length: > 0 } path ? [path] : [];
         }
 
         var images = new List<string>();
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
-            images.Add(ReadText(ref reader, "image"));
+            images.Add(ReadPath(ref reader));
         }
 
         return images;
     }
+
+    private static string ReadPath(ref Utf8JsonReader reader) => reader.TokenType == JsonTokenType.String
+        ? ReadText(ref reader, "its \"image\"")
+        : throw new FormatException($"its \"image\" is {Kind(reader.TokenType)}, not text; write the path of the picture's file, or a list of paths");
 
     private static List<Turn> ReadTurns(ref Utf8JsonReader reader)
     {
@@ -113,17 +134,17 @@ internal static class SampleReader
         var seen = Keys.None;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            if (reader.ValueTextEquals("from"u8) || reader.ValueTextEquals("role"u8))
+            if (Is(ref reader, "from"u8) || Is(ref reader, "role"u8))
             {
-                Once(ref seen, Keys.From, "from");
+                Once(ref seen, Keys.From, "from", index);
                 reader.Read();
-                from = ReadText(ref reader, "from");
+                from = ReadText(ref reader, $"turn {index}: its \"from\"");
             }
-            else if (reader.ValueTextEquals("value"u8) || reader.ValueTextEquals("content"u8))
+            else if (Is(ref reader, "value"u8) || Is(ref reader, "content"u8))
             {
-                Once(ref seen, Keys.Value, "value");
+                Once(ref seen, Keys.Value, "value", index);
                 reader.Read();
-                value = ReadText(ref reader, "value");
+                value = ReadText(ref reader, $"turn {index}: its \"value\"");
             }
             else
             {
@@ -144,11 +165,13 @@ internal static class SampleReader
         _ => name,
     };
 
-    private static string ReadText(ref Utf8JsonReader reader, string key)
+    private static string ReadText(ref Utf8JsonReader reader, string what)
     {
         if (reader.TokenType != JsonTokenType.String)
         {
-            throw new FormatException($"a \"{key}\" is {Kind(reader.TokenType)}, not text");
+            var remedy = reader.TokenType == JsonTokenType.StartArray
+                ? "; join the text of its parts, with <image> where a picture goes, and name the pictures under \"image\"" : "";
+            throw new FormatException($"{what} is {Kind(reader.TokenType)}, not text{remedy}");
         }
 
         try
@@ -158,15 +181,33 @@ internal static class SampleReader
         catch (InvalidOperationException e)
         {
             throw Fault.With(
-                new FormatException($"a \"{key}\" is not valid Unicode (broken UTF-8, or half a surrogate pair)", e), SampleFault.BadText);
+                new FormatException($"{what} is not valid Unicode (broken UTF-8, or half a surrogate pair)", e), SampleFault.BadText);
         }
     }
 
-    private static void Once(ref Keys seen, Keys key, string name)
+    /// <summary>Whether a key has this name. One that is no Unicode has none that is known.</summary>
+    private static bool Is(ref Utf8JsonReader reader, ReadOnlySpan<byte> name)
+    {
+        if (!reader.ValueIsEscaped)
+        {
+            return reader.ValueSpan.SequenceEqual(name);
+        }
+
+        try
+        {
+            return reader.ValueTextEquals(name);
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
+    private static void Once(ref Keys seen, Keys key, string name, int? turn = null)
     {
         if ((seen & key) != 0)
         {
-            throw new FormatException($"it has the key \"{name}\" twice");
+            throw new FormatException($"{(turn is null ? "it" : $"turn {turn}")} has the key \"{name}\" twice");
         }
 
         seen |= key;
@@ -193,5 +234,7 @@ internal static class SampleReader
         Conversations = 4,
         From = 8,
         Value = 16,
+        Images = 32,
+        Messages = 64,
     }
 }

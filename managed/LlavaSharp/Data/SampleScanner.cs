@@ -37,7 +37,13 @@ internal sealed class SampleScanner(Stream stream, string path)
     {
         Fill();
         SkipMark();
-        var array = SkipSpaces() == '[';
+        var first = SkipSpaces();
+        var array = first == '[';
+        if (!array && first != '{' && JsonComplaints.OtherText(Rest) is { } text)
+        {
+            throw Error(0, text);
+        }
+
         (_firstLine, _firstColumn) = (_line, _column);
         var options = new JsonReaderOptions { MaxDepth = SampleReader.MaxDepth, AllowMultipleValues = !array };
         var state = new JsonReaderState(options);
@@ -89,16 +95,17 @@ internal sealed class SampleScanner(Stream stream, string path)
             start = (int)reader.TokenStartIndex;
             return reader.TokenType == JsonTokenType.StartObject
                 ? reader.TrySkip()
-                : throw Error(start, $"a sample must be an object, but here is {SampleReader.Kind(reader.TokenType)}");
+                : throw Error(
+                    start,
+                    $"a sample must be an object, but here is {SampleReader.Kind(reader.TokenType)}; the file holds one list of objects, "
+                    + "or an object a line");
         }
         catch (JsonException e)
         {
             var (line, column) = (e.LineNumber ?? 0, e.BytePositionInLine ?? 0);
-            var cut = e.Message.IndexOf(" LineNumber:", StringComparison.Ordinal);
+            var why = JsonComplaints.Explain(e.Message, Rest[(int)reader.BytesConsumed..], array);
             throw new UserErrorException(
-                $"{path}: line {_firstLine + line + 1}, byte {(line == 0 ? _firstColumn : 0) + column + 1}: "
-                + (cut < 0 ? e.Message : e.Message[..cut]),
-                e);
+                $"{path}: line {_firstLine + line + 1}, byte {(line == 0 ? _firstColumn : 0) + column + 1}: {why}", e);
         }
     }
 
@@ -116,12 +123,12 @@ internal sealed class SampleScanner(Stream stream, string path)
 
     private ReadOnlySpan<byte> Rest => _buffer.AsSpan(_start, _end - _start);
 
-    /// <summary>Skips a UTF-8 byte order mark; refuses UTF-16.</summary>
+    /// <summary>Skips a UTF-8 byte order mark; refuses what is known to be no JSON text.</summary>
     private void SkipMark()
     {
-        if (Rest is [0xFF, 0xFE, ..] or [0xFE, 0xFF, ..])
+        if (JsonComplaints.OtherKind(Rest) is { } kind)
         {
-            throw new UserErrorException($"{path}: this is UTF-16 text; save it as UTF-8");
+            throw new UserErrorException($"{path}: {kind}");
         }
 
         if (Rest is [0xEF, 0xBB, 0xBF, ..])
@@ -174,7 +181,7 @@ internal sealed class SampleScanner(Stream stream, string path)
         {
             if (_end >= MaxSampleBytes)
             {
-                throw Error(0, $"a sample of more than {MaxSampleBytes} bytes; is a bracket or a quote missing?");
+                throw Error(0, $"a sample of more than {MaxSampleBytes} bytes; is a bracket or a quote missing, or does an object wrap the list?");
             }
 
             Array.Resize(ref _buffer, _buffer.Length * 2);

@@ -48,37 +48,39 @@ public static class LineChart
 
     private static void Curve(StringBuilder svg, ChartSeries series, int colour, Axis x, Axis y)
     {
-        var smooth = !series.IsExact && series.Y.Count >= 40 ? Smooth(series.Y) : null;
-        Path(svg, series.X, series.Y, $"s{colour}{(smooth is null ? "" : " raw")}", x, y);
-        if (smooth is not null)
+        var smooth = !series.IsExact && series.Y.Count >= 40;
+        Path(svg, series.X, series.Y.Count, i => series.Y[i], $"s{colour}{(smooth ? " raw" : "")}", x, y);
+        if (smooth)
         {
-            Path(svg, series.X, smooth, $"s{colour}", x, y);
+            Path(svg, series.X, series.Y.Count, i => Smooth(series.Y, i), $"s{colour}", x, y);
         }
     }
 
+    // A value is asked for only where a point is drawn.
     private static void Path(
-        StringBuilder svg, IReadOnlyList<double> xs, IReadOnlyList<double> ys, string style, Axis x, Axis y)
+        StringBuilder svg, IReadOnlyList<double> xs, int count, Func<int, double> value, string style, Axis x, Axis y)
     {
-        var stride = Math.Max(1, (ys.Count + PointsMax - 1) / PointsMax);
+        var stride = Math.Max(1, (count + PointsMax - 1) / PointsMax);
         var d = new StringBuilder();
         var pen = 'M';
         int drawn = 0, last = -1;
-        for (var i = 0; i < ys.Count; i = i == ys.Count - 1 ? ys.Count : Math.Min(i + stride, ys.Count - 1))
+        for (var i = 0; i < count; i = i == count - 1 ? count : Math.Min(i + stride, count - 1))
         {
-            if (!double.IsFinite(ys[i]))
+            var height = value(i);
+            if (!double.IsFinite(height))
             {
                 pen = 'M';
                 continue;
             }
 
-            Append(d, $"{pen}{x.At(xs[i]):0.0} {y.At(ys[i]):0.0}");
+            Append(d, $"{pen}{x.At(xs[i]):0.0} {y.At(height):0.0}");
             (pen, last) = ('L', i);
             drawn++;
         }
 
         if (drawn == 1)
         {
-            Append(svg, $"<circle class=\"{style}\" cx=\"{x.At(xs[last]):0.0}\" cy=\"{y.At(ys[last]):0.0}\" r=\"3\"/>");
+            Append(svg, $"<circle class=\"{style}\" cx=\"{x.At(xs[last]):0.0}\" cy=\"{y.At(value(last)):0.0}\" r=\"3\"/>");
         }
         else if (drawn > 1)
         {
@@ -87,15 +89,11 @@ public static class LineChart
     }
 
     // A centred mean over about a twentieth of the run: it does not lag behind what it smooths, as a running one would.
-    private static double[] Smooth(IReadOnlyList<double> values)
+    private static double Smooth(IReadOnlyList<double> values, int at)
     {
-        var reach = Math.Max(2, values.Count / 40);
-        return [.. Enumerable.Range(0, values.Count).Select(i =>
-        {
-            var side = Math.Min(reach, Math.Min(i, values.Count - 1 - i));
-            var near = Enumerable.Range(i - side, (2 * side) + 1).Select(j => values[j]).Where(double.IsFinite).ToArray();
-            return near.Length == 0 ? double.NaN : near.Average();
-        })];
+        var side = Math.Min(Math.Max(2, values.Count / 40), Math.Min(at, values.Count - 1 - at));
+        return Enumerable.Range(at - side, (2 * side) + 1)
+            .Select(i => values[i]).Where(double.IsFinite).DefaultIfEmpty(double.NaN).Average();
     }
 
     // As many decimals as the step between ticks needs, so that no two ticks read the same.

@@ -61,8 +61,9 @@ internal static class BalancedOrder
             return samples;
         }
 
-        int[] sorted = [.. samples.OrderByDescending(i => Math.Abs(lengths[i]))];
-        int[] size = [.. lengths.Select(Math.Abs)];
+        // Places in the update, not in the data: the work must not grow with the whole file for every update of it.
+        int[] size = [.. samples.Select(i => Math.Abs(lengths[i]))];
+        int[] sorted = [.. Enumerable.Range(0, samples.Length).OrderByDescending(place => size[place])];
         var chunks = SampleOrder.SplitEven(sorted, size, samples.Length / batch);
         long[] totals = [.. chunks.Select(chunk => chunk.Sum(i => (long)size[i]))];
         for (var tries = ExchangesPerChunk * chunks.Length; tries > 0; tries--)
@@ -77,7 +78,7 @@ internal static class BalancedOrder
             totals[least] += moved;
         }
 
-        return [.. chunks.SelectMany(chunk => chunk)];
+        return [.. chunks.SelectMany(chunk => chunk).Select(place => samples[place])];
     }
 
     /// <summary>Exchanges the pair that moves closest to half of the gap. False when none makes it smaller.</summary>

@@ -184,7 +184,7 @@ public static class PromptBuilder
             {
                 throw Bad(sampleIndex, turn.From == System
                     ? "a turn from \"system\" stands behind others; it comes first"
-                    : $"a turn is from \"{turn.From}\"; known are \"{Human}\" and \"{Assistant}\"");
+                    : $"a turn is from \"{turn.From}\"; {Turn.KnownSpeakers}");
             }
         }
 

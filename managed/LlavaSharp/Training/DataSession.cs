@@ -90,6 +90,11 @@ public sealed class DataSession : IDisposable
 
         var tokenizer = Tokenizer ?? throw new UserErrorException("--model_name_or_path is missing: a folder with the model's tokenizer");
         var sample = Dataset[index];
+        if (PictureMarks.Missing(sample) is { } missing)
+        {
+            throw new UserErrorException($"{Options.DataPath}: sample {index}: {missing}");
+        }
+
         var (tokenized, text) = PromptBuilder.BuildWithText(Template, tokenizer, sample, index, Rules);
         return new(index, sample.Id, text, tokenized, sample.Images, [.. sample.Images.Select(i => openImages ? Measure(i, index) : null)]);
     }
@@ -114,7 +119,7 @@ public sealed class DataSession : IDisposable
     private ImageSizes Measure(string image, int index)
     {
         var folder = Options.ImageFolder
-            ?? throw new UserErrorException($"sample {index} has an image \"{image}\", but no --image_folder is given");
+            ?? throw new UserErrorException($"sample {index}: {SampleChecker.NoFolder(image).Message}");
         var picture = ImageDecoder.Load(ImagePaths.Resolve(folder, image, index));
         var rows = _plan.TokenCount(picture.Width, picture.Height);
         return new(picture.Width, picture.Height, _plan.Processor.Size, Options.ImageAspectRatio!, rows);

@@ -33,7 +33,7 @@ public static class DryRun
         options = setup.Options;
         setup.Begin(Ranks.Single);
         var fresh = CheckShapes(setup);
-        var withImage = CheckSamples(setup);
+        var (withImage, left) = CheckSamples(setup);
         var trained = TrainingRun.TrainedUnits(options);
         var all = Count(setup, _ => true);
         var moving = Count(setup, kind => trained.HasFlag(kind)) + Adapters(setup);
@@ -49,7 +49,7 @@ public static class DryRun
             ("projector", $"{setup.Config.Projector.Name}, {(fresh ? "fresh" : $"from {options.PretrainMmMlpAdapter ?? setup.ModelFolder}")}"),
             ("trained", Line($"{moving:#,0} of {all + Adapters(setup):#,0} parameters: {Names(setup, trained)}")),
             ("weights", options.Storage.ToString()),
-            ("data", Line($"{options.DataPath}: {plan.SampleCount:#,0} samples, {withImage:#,0} with pictures, all of which are there; template {setup.Template.Name}")),
+            ("data", Line($"{options.DataPath}: {plan.SampleCount:#,0} samples, {withImage:#,0} with pictures, all of which are there; template {setup.Template.Name}{(left == 0 ? "" : Line($"; {left:#,0} others are left out, which check-data names"))}")),
             ("updates", Line($"{plan.TotalSteps} of {plan.BatchSize} × {plan.MicroBatchesPerStep} samples, {plan.EpochAfter((long)plan.TotalSteps * plan.MicroBatchesPerStep):0.###} passes over the data")),
             ("rate", Line($"{options.LearningRate}{(options.MmProjectorLr is { } own ? $", projector {own}" : "")}, {options.LrSchedulerType}, rising for {schedule.WarmupSteps} updates")),
             ("clipping", options.MaxGradNorm > 0 ? Line($"at a global norm of {options.MaxGradNorm}") : "none"),
@@ -67,12 +67,20 @@ public static class DryRun
         return source.LacksProjector;
     }
 
-    private static int CheckSamples(TrainSetup setup)
+    private static (int WithImage, int Left) CheckSamples(TrainSetup setup)
     {
-        var (count, pictures) = (setup.Source.Count, 0);
+        var (count, pictures, left) = (setup.Source.Count, 0, 0);
         for (var i = 0; i < count; i++)
         {
-            pictures += setup.Source.FindImages(i) > 0 ? 1 : 0;
+            var images = setup.Source.FindImages(i);
+            pictures += images > 0 ? 1 : 0;
+            left += images is null ? 1 : 0;
+        }
+
+        if (left == count)
+        {
+            throw new UserErrorException($"--data_path {setup.Options.DataPath}: --on_bad_sample skip would leave out all {count} samples, so nothing "
+                + "would be learned; check-data says what is wrong with each");
         }
 
         foreach (var i in Enumerable.Range(0, Math.Min(SamplesRead, count)).Select(k => (int)((long)k * count / SamplesRead)).Distinct())
@@ -80,7 +88,7 @@ public static class DryRun
             setup.Source.Load(Math.Min(i, count - 1));
         }
 
-        return pictures;
+        return (pictures, left);
     }
 
     private static long Count(TrainSetup setup, Func<UnitKinds, bool> of) => ParameterTable.Shapes(setup.Config)

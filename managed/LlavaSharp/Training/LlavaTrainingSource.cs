@@ -39,18 +39,35 @@ public sealed class LlavaTrainingSource(
 
     /// <summary>Finds a sample's pictures without reading them.</summary>
     /// <param name="index">The sample.</param>
-    /// <returns>How many it has.</returns>
-    /// <exception cref="UserErrorException">One is not there, or lies outside the image folder.</exception>
-    public int FindImages(int index) => Named(index, () =>
+    /// <returns>How many it has; null where the sample is left out: by its turns and marks, or for a picture that is not there.</returns>
+    /// <exception cref="UserErrorException">One is not there, or lies outside the image folder, and nothing may be left out.</exception>
+    public int? FindImages(int index) => Named<int?>(index, () =>
     {
+        if (Skip is not null && dataset.Problem(index) is { IsNote: false })
+        {
+            return null;
+        }
+
         var sample = dataset[index];
+        try
+        {
+            return Skip?.CheckTurnsAndMarks(sample, index) is null ? Find(sample, index) : null;
+        }
+        catch (UserErrorException) when (Skip is not null)
+        {
+            return null;
+        }
+    });
+
+    private int Find(Sample sample, int index)
+    {
         foreach (var image in sample.Images)
         {
             Resolve(image, index);
         }
 
         return sample.Images.Count;
-    });
+    }
 
     private T Named<T>(int index, Func<T> read)
     {
@@ -73,21 +90,12 @@ public sealed class LlavaTrainingSource(
         return new(index, name, PromptBuilder.Build(template, tokenizer, sample, index, rules), Pixels(sample, index));
     }
 
-    /// <summary>The checks of <c>check-data</c>, without decoding images twice: what decoding finds is a problem, too.</summary>
+    /// <summary>
+    /// The checks of <c>check-data</c>, without decoding images twice: what decoding finds is a problem, too. Notes leave nothing out.
+    /// </summary>
     private PreparedSample ReadOrSkip(SampleChecker checker, int index)
     {
-        var problem = dataset.Problem(index);
-        if (problem is null)
-        {
-            var sample = dataset[index];
-            problem = checker.CheckText(sample, index);
-            foreach (var image in sample.Images)
-            {
-                problem ??= checker.CheckImage(image, index, decode: false);
-            }
-        }
-
-        if (problem is not null)
+        if (FaultOf(checker, index) is { } problem)
         {
             return PreparedSample.Skipped(problem);
         }
@@ -102,10 +110,22 @@ public sealed class LlavaTrainingSource(
         }
     }
 
+    private SampleProblem? FaultOf(SampleChecker checker, int index)
+    {
+        if (dataset.Problem(index) is { IsNote: false } known)
+        {
+            return known;
+        }
+
+        var sample = dataset[index];
+        var found = checker.CheckText(sample, index) ?? checker.CheckImages(sample, index, decode: false);
+        return found is { IsNote: false } ? found : null;
+    }
+
     private PreparedImage[] Pixels(Sample sample, int index) =>
         [.. sample.Images.Select(image => images.Load(Resolve(image, index)))];
 
     private string Resolve(string image, int index) => imageFolder is null
-        ? throw new UserErrorException($"it has an image \"{image}\", but no --image_folder is given")
+        ? throw SampleChecker.NoFolder(image)
         : ImagePaths.Resolve(imageFolder, image, index);
 }

@@ -155,10 +155,11 @@ internal sealed record MemoryChoice
         };
     }
 
-    // Of the micro-batch that runs, the one being laid out, and the samples prepared ahead.
+    // Of an update's micro-batches, the one being laid out, and the samples prepared ahead.
     private static long Pictures(ModelConfig shape, TrainOptions options)
     {
         long ahead = Math.Max(2 * options.PerDeviceTrainBatchSize, 2 * options.DataloaderNumWorkers);
-        return (ahead + (2L * options.PerDeviceTrainBatchSize)) * 3 * shape.ImageSize * shape.ImageSize * sizeof(float);
+        long held = (options.GradientAccumulationSteps + 1L) * options.PerDeviceTrainBatchSize;
+        return (ahead + held) * 3 * shape.ImageSize * shape.ImageSize * sizeof(float);
     }
 }

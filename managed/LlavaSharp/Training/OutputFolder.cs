@@ -13,7 +13,9 @@ public static class OutputFolder
     /// <param name="path">The folder.</param>
     /// <returns>True also when it is empty or missing.</returns>
     public static bool HoldsOnlyAnEndedRun(string path) =>
-        !Directory.Exists(path) || Content(path).All(entry => !Directory.Exists(entry) && EarlyFiles.Contains(Path.GetFileName(entry)));
+        !Directory.Exists(path) || Content(path).All(entry => !Directory.Exists(entry) && IsEarly(Path.GetFileName(entry)));
+
+    private static bool IsEarly(string name) => EarlyFiles.Contains(name) || SkippedSamples.IsReport(name);
 
     /// <summary>Refuses a path that <see cref="Prepare"/> would refuse, and makes nothing that stays.</summary>
     /// <param name="path">The folder.</param>

@@ -15,6 +15,8 @@ internal sealed class SkippedSamples
     /// <summary>The file's name.</summary>
     public const string FileName = "bad_samples.jsonl";
 
+    private const string OfRank = "bad_samples.rank-";
+
     private const int Said = 10;
 
     private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -28,8 +30,14 @@ internal sealed class SkippedSamples
     public SkippedSamples(string folder, bool resumed, IProgressSink progress, int rank = 0)
     {
         // Each process writes down what it has met itself.
-        var name = rank == 0 ? FileName : string.Create(CultureInfo.InvariantCulture, $"bad_samples.rank-{rank}.jsonl");
+        var name = rank == 0 ? FileName : string.Create(CultureInfo.InvariantCulture, $"{OfRank}{rank}.jsonl");
         (_path, _progress) = (Path.Combine(folder, name), progress);
+        if (!resumed)
+        {
+            // Of an earlier run, whose samples may have been corrected since.
+            File.Delete(_path);
+        }
+
         foreach (var line in resumed && File.Exists(_path) ? File.ReadLines(_path) : [])
         {
             if (Parse(line) is { } problem)
@@ -38,6 +46,10 @@ internal sealed class SkippedSamples
             }
         }
     }
+
+    /// <summary>Whether a file name is that of such a report, of whichever process.</summary>
+    public static bool IsReport(string name) =>
+        name == FileName || (name.StartsWith(OfRank, StringComparison.Ordinal) && name.EndsWith(".jsonl", StringComparison.Ordinal));
 
     /// <summary>How many samples were left out.</summary>
     public int Count => _problems.Count;

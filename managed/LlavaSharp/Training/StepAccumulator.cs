@@ -5,16 +5,22 @@ using LlavaSharp.Zero;
 namespace LlavaSharp.Training;
 
 /// <summary>
-/// Makes one update from its micro-batches, and measures it. With several processes its micro-batches are read on all before any of
-/// them computes: a sample that cannot be read, or a wish to stop, then ends all alike. What a process has nothing to learn from, it
-/// passes through all the same, so that the exchanges are the same on all.
+/// Makes one update from its micro-batches, and measures it. They are read before any of them computes: the mean is over those that
+/// have something to learn, so their number must be known, and with several processes a sample that cannot be read, or a wish to stop,
+/// then ends all alike. Where a process has nothing to learn, it computes on a token that weighs nothing, so that the exchanges are the
+/// same on all.
 /// </summary>
 internal sealed class StepAccumulator(
     Engine engine, Trainer trainer, MicroBatches batches, BatchBuilder builder, TrainingPlan plan, IProgressSink progress,
     ModelFlops count, long done)
 {
-    // What a process computes on that has nothing: a token that nobody learns.
-    private static readonly BatchLayout Nothing = new([0], [-100], [0], [0, 1], [], [], 0);
+    // What a process computes on that has nothing: a token that weighs nothing. The engine takes no batch without any to learn.
+    private static readonly BatchLayout Nothing = new([0, 0], [-100, 0], [0, 1], [0, 2], [], [], 1);
+
+    // Warnings of micro-batches without anything to learn; the log has them all.
+    private const int Said = 10;
+
+    private int _saidOfNothing;
 
     private readonly List<string> _notNumbers = [];
 
@@ -44,21 +50,20 @@ internal sealed class StepAccumulator(
         var clock = Stopwatch.StartNew();
         var waited = batches.Waited;
         var sums = new StepSums();
-        var (total, learns) = (0.0, true);
-
-        // By tokens, an update's weights are known only when all of its micro-batches are: they are held until then.
-        List<(IReadOnlyList<PreparedSample> Batch, BatchLayout Layout)>? held = null;
-        if (ByTokens || Ranks.World > 1)
-        {
-            held = Ranks.Together("reading an update", () => Layouts(cancellation).ToList(), cancellation);
-            total = Ranks.Gather("counting supervised tokens", (double[])[held.Sum(h => (double)h.Layout.SupervisedTokens)]).Sum(t => t[0]);
-            learns = total > 0;
-        }
-
+        var held = Ranks.Together("reading an update", () => Layouts(cancellation).ToList(), cancellation);
+        var counts = Ranks.Gather("counting supervised tokens", (double[])
+            [held.Sum(h => (double)h.Layout.SupervisedTokens), held.Count(h => h.Layout.SupervisedTokens > 0)]);
+        var (tokens, learning) = (counts.Sum(c => c[0]), counts.Sum(c => c[1]));
+        var learns = tokens > 0;
         _notNumbers.Clear();
         _samples.Clear();
-        foreach (var (batch, layout) in held ?? Layouts(cancellation))
+        foreach (var (batch, layout) in held)
         {
+            if (Ranks.World == 1)
+            {
+                cancellation.ThrowIfCancellationRequested();
+            }
+
             _samples.AddRange(batch.Select(s => s.Name));
             sums.Add(batch, layout, layout.SupervisedTokens == 0 ? 0 : count.Of(layout));
             if (layout.SupervisedTokens == 0)
@@ -66,7 +71,7 @@ internal sealed class StepAccumulator(
                 WarnOfNothing(step, batch);
                 if (Ranks.World > 1 && learns)
                 {
-                    trainer.Accumulate((layout.Tokens.Length == 0 ? Nothing : layout).ToPacked(), 0);
+                    trainer.Accumulate(Nothing.ToPacked(), 0);
                 }
 
                 continue;
@@ -78,14 +83,14 @@ internal sealed class StepAccumulator(
                 continue;
             }
 
-            var scale = ByTokens ? 1 / total : 1.0 / ((double)layout.SupervisedTokens * plan.MicroBatchesOfAllPerStep);
+            // The gradient's weights are the log's, whatever was left out and however short an epoch is.
+            var scale = ByTokens ? 1 / tokens : 1.0 / (layout.SupervisedTokens * learning);
             var weight = ByTokens ? layout.SupervisedTokens : 1.0;
             sums.Loss += weight * Accumulate(step, batch, layout, scale);
             sums.Weights += weight;
         }
 
         MicroBatches += plan.MicroBatchesPerStep;
-        learns = Ranks.World > 1 ? learns : sums.Weights > 0;
         var norm = learns ? Update(step, groups, maxNorm) : double.NaN;
         sums = sums.Over(Ranks);
         return new()
@@ -128,10 +133,16 @@ internal sealed class StepAccumulator(
 
     private void WarnOfNothing(int step, IReadOnlyList<PreparedSample> batch)
     {
+        if (++_saidOfNothing > Said)
+        {
+            return;
+        }
+
         PreparedSample[] kept = [.. batch.Where(s => s.Problem is null)];
+        var more = _saidOfNothing == Said ? "; further ones only show in log.jsonl (supervised_tokens)" : "";
         progress.Warn(kept.Length == 0
-            ? $"update {step + 1}: every sample of a micro-batch was left out"
-            : $"update {step + 1}: nothing to learn in {Names(kept)}: every answer lies past --model_max_length or is masked");
+            ? $"update {step + 1}: every sample of a micro-batch was left out{more}"
+            : $"update {step + 1}: nothing to learn in {Names(kept)}: every answer lies past --model_max_length or is masked{more}");
     }
 
     private double Accumulate(int step, IReadOnlyList<PreparedSample> batch, BatchLayout layout, double scale)

@@ -12,7 +12,7 @@ public sealed record StepRecord
     /// <summary>Passes over the data so far.</summary>
     public required double Epoch { get; init; }
 
-    /// <summary>Mean over the update's micro-batches of their token means, in nats; NaN when nothing was supervised.</summary>
+    /// <summary>Mean over the update's micro-batches of their token means, in nats; NaN (null in files) when nothing was learned.</summary>
     public required double Loss { get; init; }
 
     /// <summary>The learning rate this update used (the first is 0 where there is a warm-up).</summary>

@@ -48,8 +48,10 @@ public sealed class TrainSetup : IDisposable
             {
                 Skip = skips ? Checker(options) : null,
             };
+            CheckMarks(dataPath, skips);
             Plan = TrainingPlan.Create(EpochOrder.Length(Source, options), options);
             Source.Load(0);
+            PictureRoom.Check(_dataset, Checker(options));
         }
         catch
         {
@@ -116,6 +118,16 @@ public sealed class TrainSetup : IDisposable
     public void Dispose() => _dataset.Dispose();
 
     private PromptRules Rules => new() { ModelMaxLength = Options.ModelMaxLength, ImageStartEnd = Config.ImageStartEnd };
+
+    private void CheckMarks(string dataPath, bool skips)
+    {
+        if (!skips && _dataset.Blind is { First: { } first } blind)
+        {
+            throw new UserErrorException($"{dataPath}: {first.Message}"
+                + (blind.Count == 1 ? "" : $" ({blind.Count} of {_dataset.Count} samples lack a picture so)")
+                + "; --on_bad_sample skip leaves such samples out");
+        }
+    }
 
     /// <summary>What makes a sample of this run bad.</summary>
     private SampleChecker Checker(TrainOptions options) => new()

@@ -26,9 +26,6 @@ public sealed record TrainingPlan(int SampleCount, int BatchSize, int Accumulati
     /// <summary>Micro-batches in an update: fewer than the accumulation only when a whole epoch has fewer.</summary>
     public int MicroBatchesPerStep => Math.Min(Accumulation, MicroBatchesPerEpoch);
 
-    /// <summary>What the mean over an update's micro-batches divides by: those of all processes, as many as were asked for.</summary>
-    public int MicroBatchesOfAllPerStep => Accumulation * World;
-
     /// <summary>Plans a run.</summary>
     /// <param name="sampleCount">Samples of the data, at least 1.</param>
     /// <param name="options">Batch size, accumulation, epochs or updates.</param>

@@ -22,7 +22,7 @@ public static class TrainingReport
             .Tiles(
             [
                 ("first loss", Text($"{steps.Select(s => s.Loss).FirstOrDefault(double.IsFinite, double.NaN):0.000}")),
-                ("loss, last tenth", Text($"{Tail(steps):0.000}")),
+                ("loss, last tenth", Text($"{Tail(result):0.000}")),
                 ("samples a second", Text($"{samples / seconds:0.0}")),
                 ("tokens a second", Text($"{tokens / seconds:0}")),
                 Speed(steps, seconds),
@@ -55,9 +55,8 @@ public static class TrainingReport
             : ("GFLOP/s of the model", Text($"{rate / 1e9:0.0}"));
     }
 
-    private static double Tail(IReadOnlyList<StepRecord> steps) =>
-        steps.Skip(steps.Count - Math.Max(1,
-            steps.Count / 10)).Select(s => s.Loss).Where(double.IsFinite).DefaultIfEmpty(double.NaN).Average();
+    private static double Tail(TrainingResult result) => result.Losses.Skip(result.Steps.Count - Math.Max(1, result.Steps.Count / 10))
+        .Where(double.IsFinite).DefaultIfEmpty(result.LastLoss).Average();
 
     private static string Duration(double seconds) => seconds < 90
         ? Text($"{seconds:0.0} seconds")

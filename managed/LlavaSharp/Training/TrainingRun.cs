@@ -101,7 +101,8 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
     /// <returns>Every update, those before a resumed checkpoint included.</returns>
     /// <exception cref="UserErrorException">A sample cannot be read, the loss is no longer a number, or the machine has no more memory;
     /// nothing was updated by that batch, and the whole updates before it are in a checkpoint. Where that cannot be written, or memory ran
-    /// out in the middle of an update, the last checkpoint stands, and a warning names it.</exception>
+    /// out in the middle of an update, the last checkpoint stands, and a warning names it. Or no update had anything to learn: neither
+    /// result nor checkpoint is written.</exception>
     /// <exception cref="OperationCanceledException">Stopped; the model holds the updates done so far, and so does a
     /// checkpoint.</exception>
     public TrainingResult Run(CancellationToken cancellation = default)
@@ -128,8 +129,8 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
             {
                 var factor = schedule.Factor(steps.Count);
                 var record = accumulator.Run(
-                    steps.Count, groups.At(factor), options.MaxGradNorm, options.LearningRate * factor, cancellation);
-                record = record with { PeakFlops = options.PeakTflops * 1e12 };
+                    steps.Count, groups.At(factor), options.MaxGradNorm, options.LearningRate * factor, cancellation)
+                    with { PeakFlops = options.PeakTflops * 1e12 };
                 steps.Add(record);
                 window.Add(record);
                 Progress.Step(record);
@@ -157,11 +158,8 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
             Progress.End();
         }
 
-        if (Finish is { } finish)
-        {
-            new SharedWeights(model, trainer, sharding).Write(finish);
-        }
-
+        CheckLearned(steps);
+        WriteResult(new SharedWeights(model, trainer, sharding));
         return new(steps, Seconds());
 
         double Seconds() => (From?.State.Seconds ?? 0) + clock.Elapsed.TotalSeconds;
@@ -169,7 +167,8 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         // What was accumulated towards the next update is dropped: the state is that of the last whole one.
         string? SaveWhole() => accumulator.IsUpdating ? null : Save();
 
-        string? Save() => Saver?.Save(
+        // Before anything is learned there is nothing to keep: a checkpoint would hold the weights that the run began with.
+        string? Save() => !HasLearned(steps) ? null : Saver?.Save(
             model, trainer, sharding, steps,
             identity => StateOf(steps.Count, accumulator.MicroBatches, trainer, Seconds(), schedule, identity));
     }
@@ -215,6 +214,31 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
         {
             Progress.Warn(line);
         }
+    }
+
+    private void WriteResult(SharedWeights weights)
+    {
+        if (Finish is { } finish)
+        {
+            weights.Write(finish);
+        }
+    }
+
+    private static bool HasLearned(List<StepRecord> steps) => steps.Exists(s => double.IsFinite(s.Loss));
+
+    private void CheckLearned(List<StepRecord> steps)
+    {
+        if (HasLearned(steps))
+        {
+            return;
+        }
+
+        var left = steps.Sum(s => (long)s.SkippedSamples);
+        var why = steps.Exists(s => s.SupervisedTokens > 0)
+            ? "no loss was a number; lower --learning_rate, or look at the data"
+            : left > 0 ? $"{left} samples were left out, which {SkippedSamples.FileName} lists; correct them (check-data names them, too)"
+            : $"every answer lies past --model_max_length {options.ModelMaxLength}; raise it";
+        throw new UserErrorException($"nothing was learned in {steps.Count} updates, so no result is written: {why}");
     }
 
     private RunState StateOf(

@@ -75,10 +75,10 @@ public sealed class DataCommandTests : IDisposable
     public void A_training_command_is_checked_by_changing_its_verb()
     {
         var (code, output, _) = Host.Run(["check-data", .. _tiny.Stage2(_tiny["out"])[1..]]);
-        Assert.Equal(1, code);
+        Assert.Equal(0, code); // repeated rows are trained: they are notes
         Assert.Equal(
             [3, 4, 5], output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => l.Split("sample ")[1][0] - '0'));
-        Assert.Contains("sample 5: duplicate: the same images and turns as sample 2", output, StringComparison.Ordinal);
+        Assert.Contains("sample 5: note: duplicate: the same images and turns as sample 2", output, StringComparison.Ordinal);
         Assert.False(Directory.Exists(_tiny["out"]));
     }
 
@@ -129,6 +129,37 @@ public sealed class DataCommandTests : IDisposable
             return [.. File.ReadAllLines(Path.Combine(_tiny[name], "log.jsonl")).Select(l => JsonDocument.Parse(l).RootElement).Select(
                 l => (l.GetProperty("loss").GetDouble(), l.GetProperty("supervised_tokens").GetInt32(), l.GetProperty("grad_norm").GetDouble()))];
         }
+    }
+
+    [Fact]
+    public void Repeated_rows_and_wrong_extensions_are_trained()
+    {
+        foreach (var i in (int[])[0, 1, 2])
+        {
+            File.Move(Path.Combine(_tiny.Images, $"{i}.png"), Path.Combine(_tiny.Images, $"{i}.jpg"));
+        }
+
+        var data = _tiny.Write("rows.json", Enumerable.Range(0, 6).Select(
+            i => TinyRun.Sample($"s{i}", $"{(i < 4 ? 0 : i - 3)}.jpg", "<image>\nWhat?", "a red car")));
+        string[] train = [.. _tiny.Stage1(_tiny["rows"], "--data_path", data, "--num_train_epochs", "1", "--on_bad_sample", "skip")];
+        var (code, output, error) = Host.Run(["check-data", .. train[1..], "--json"]);
+        Assert.True(code == 0, output);
+        Assert.All(output.Split('\n', StringSplitOptions.RemoveEmptyEntries), l => Assert.Contains("\"note\":true", l, StringComparison.Ordinal));
+        Assert.Contains("0 with a fault, 6 with a note: 3 duplicate, 3 wrong_extension", error, StringComparison.Ordinal);
+        Host.Succeed(train);
+        Assert.False(File.Exists(Path.Combine(_tiny["rows"], "bad_samples.jsonl")));
+        var log = Assert.Single(File.ReadAllLines(Path.Combine(_tiny["rows"], "log.jsonl")));
+        Assert.Contains("\"skipped_samples\":0", log, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void White_space_is_an_answer_everywhere()
+    {
+        var data = _tiny.Write("spaces.json", [TinyRun.Sample("s", null, "Say it", "   ")]);
+        string[] train = [.. _tiny.Stage2(_tiny["spaces"], "--data_path", data, "--max_steps", "1")];
+        Host.Succeed(["check-data", .. train[1..]]);
+        Host.Succeed(["show-sample", .. train[1..], "--index", "0"]);
+        Host.Succeed(train);
     }
 
     private string[] Show(params string[] more) =>

@@ -63,16 +63,26 @@ public sealed class SampleDatasetTests
     [InlineData("", "the file is empty")]
     [InlineData(" \n\t ", "the file is empty")]
     [InlineData("[]", "the list of samples is empty")]
-    [InlineData("[ ] x", "line 1, byte 5: 'x' is invalid after a single JSON value")]
+    [InlineData("[ ] x", "line 1, byte 5: more text, or a second list, stands behind the list")]
     [InlineData("[1]", "line 1, byte 2: a sample must be an object, but here is a number")]
     [InlineData("[\n @, \n[]]", "line 3, byte 1: a sample must be an object, but here is a list")]
-    [InlineData("[\n @,\n  {\"id\": 1,}]", "line 3, byte 12: The JSON object contains a trailing comma")]
+    [InlineData("[\n @,\n  {\"id\": 1,}]", "line 3, byte 12: a comma stands before a closing bracket; remove it")]
+    [InlineData("[@,]", "a comma stands before a closing bracket; remove it")]
     [InlineData("[@ @]", "line 1, byte ")]
     [InlineData("[@,", "line 1, byte ")]
     [InlineData("[@", "line 1, byte ")]
-    [InlineData("[{\"id\": \"x", "line 1, byte 11: Expected end of string")]
+    [InlineData("[{\"id\": \"x", "line 1, byte 11: the file ends within a sample: it is cut off")]
     [InlineData("\n\n  [tru]", "line 3, byte ")]
-    [InlineData("hello", "line 1, byte 1: 'h' is an invalid start of a value")]
+    [InlineData("hello", "line 1, byte 1: here begins neither a list nor an object; a data file is JSON")]
+    [InlineData("\nid,image,q\n1,a.jpg,What?", "line 2, byte 1: this seems to be a CSV table")]
+    [InlineData("datasets:\n  - json_path: a.json", "this seems to be YAML")]
+    [InlineData("- id: 1", "this seems to be YAML")]
+    [InlineData("<!DOCTYPE html>", "this is HTML or XML")]
+    [InlineData("// samples\n[]", "JSON has no comments")]
+    [InlineData("version https://git-lfs.github.com/spec/v1\noid sha256:0", "this is a pointer of Git LFS")]
+    [InlineData("PAR1xx", "this is a Parquet file")]
+    [InlineData("@\n[@]", "line 2, byte 1: a sample must be an object, but here is a list; the file holds one list of objects, or an object a line")]
+    [InlineData("[@]\n[@]", "line 2, byte 1: more text, or a second list, stands behind the list")]
     [InlineData("@\n{\"x\": 1]", "line 2, byte 8: ']' is invalid")]
     [InlineData("@\n@@\n7", "line 3, byte 1: a sample must be an object, but here is a number")]
     [InlineData("@\n{}", "line 2, byte 1: sample 1: it has no \"conversations\"")]
@@ -82,18 +92,34 @@ public sealed class SampleDatasetTests
     [InlineData("[{\"conversations\": [1]}]", "sample 0: turn 0 is a number, not an object")]
     [InlineData("[{\"conversations\": [{\"from\": \"human\"}]}]", "sample 0: turn 0 has no \"value\"")]
     [InlineData("[{\"conversations\": [{\"value\": \"human\"}]}]", "sample 0: turn 0 has no \"from\"")]
-    [InlineData("[{\"conversations\": [{\"from\": null, \"value\": \"\"}]}]", "sample 0: a \"from\" is null, not text")]
-    [InlineData("[{\"conversations\": [{\"from\": \"\", \"value\": 3}]}]", "sample 0: a \"value\" is a number, not text")]
-    [InlineData("[{\"conversations\": [{\"from\": \"\", \"from\": \"\"}]}]", "sample 0: it has the key \"from\" twice")]
+    [InlineData("[{\"conversations\": [{\"from\": null, \"value\": \"\"}]}]", "sample 0: turn 0: its \"from\" is null, not text")]
+    [InlineData("[{\"conversations\": [{\"from\": \"\", \"value\": 3}]}]", "sample 0: turn 0: its \"value\" is a number, not text")]
+    [InlineData("[{\"conversations\": [{\"from\": \"human\", \"value\": [{\"type\": \"text\"}]}]}]", "is a list, not text; join the text of its parts")]
+    [InlineData("[{\"conversations\": [{\"from\": \"\", \"from\": \"\"}]}]", "sample 0: turn 0 has the key \"from\" twice")]
+    [InlineData("[{\"conversations\": [{}], \"messages\": []}]", "sample 0: turn 0 has no \"from\"")]
+    [InlineData("[{\"messages\": [], \"conversations\": []}]", "it has both \"conversations\" and \"messages\"; keep one")]
     [InlineData("[{\"image\": \"a\", \"im\\u0061ge\": \"b\"}]", "sample 0: it has the key \"image\" twice")]
     [InlineData("[{\"conversations\": [{}], \"conversations\": 1}]", "sample 0: turn 0 has no \"from\"")]
-    [InlineData("[{\"image\": [\"a\", 1], \"conversations\": []}]", "sample 0: a \"image\" is a number, not text")]
-    [InlineData("[{\"image\": \"a\", \"images\": [], \"conversations\": []}]", "sample 0: it has the key \"image\" twice")]
-    [InlineData("[{\"image\": 5, \"conversations\": []}]", "sample 0: a \"image\" is a number, not text")]
-    [InlineData("[{\"id\": \"\\ud800\", \"conversations\": []}]", "sample 0: a \"id\" is not valid Unicode")]
+    [InlineData("[{\"image\": [\"a\", 1], \"conversations\": []}]", "sample 0: its \"image\" is a number, not text; write the path")]
+    [InlineData("[{\"image\": \"a\", \"images\": [\"b\"], \"conversations\": []}]", "sample 0: it has both \"image\" and \"images\"; keep one")]
+    [InlineData("[{\"image\": 5, \"conversations\": []}]", "sample 0: its \"image\" is a number, not text; write the path")]
+    [InlineData("[{\"image\": {\"path\": \"a\"}, \"conversations\": []}]", "sample 0: its \"image\" is an object, not text; write the path")]
+    [InlineData("[{\"id\": \"\\ud800\", \"conversations\": []}]", "sample 0: its \"id\" is not valid Unicode")]
     [InlineData("[{\"id\": \"\\x\"}]", "line 1, byte 11: 'x' is an invalid escapable character")]
-    [InlineData("[/* c */]", "line 1, byte 2: '/' is invalid")]
-    [InlineData("[{\"id\": NaN}]", "line 1, byte 9: 'N' is an invalid start of a value")]
+    [InlineData("[/* c */]", "line 1, byte 2: JSON has no comments")]
+    [InlineData("[{\"id\": NaN}]", "line 1, byte 9: JSON has no NaN; write null, or leave the key out")]
+    [InlineData("[{\"id\": -Infinity}]", "JSON has no -Infinity; write null")]
+    [InlineData("[{\"id\": None}]", "JSON has no None; write null")]
+    [InlineData("[{\"id\": True}]", "JSON has no True; write true")]
+    [InlineData("[{'id': 1}]", "JSON has no single quotes")]
+    [InlineData("[{\"id\": 1, // one\n}]", "JSON has no comments")]
+    [InlineData("[{\"data\": [@]}]", "it has no \"conversations\", but other objects under \"data\": samples must lie in a list")]
+    [InlineData("{\"a1\": @, \"a2\": @}", "it has no \"conversations\", but other objects under \"a1\"")]
+    [InlineData("[{\"conversation\": [{\"from\": \"human\", \"value\": \"a\"}]}]", "its \"conversation\" holds turns: rename the key to \"conversations\"")]
+    [InlineData("[{\"instruction\": \"a\", \"output\": \"b\"}]", "but \"instruction\" and \"output\": make turns of them")]
+    [InlineData("[{\"query\": \"a\", \"response\": \"b\"}]", "but \"query\" and \"response\": make turns of them")]
+    [InlineData("[{\"text\": \"a\", \"\\ud800\": 1}]", "; its keys are \"text\", \"\\ud800\"")]
+    [InlineData("[{}]", "it has no \"conversations\"; it is empty")]
     public void Names_file_line_and_byte(string text, string expected)
     {
         using var folder = new TempFolder();
@@ -116,13 +142,30 @@ public sealed class SampleDatasetTests
         Assert.Equal([new Turn("human", "x"), new Turn("gpt", "y")], data[0].Conversations);
     }
 
+    [Theory]
+    [InlineData("\"image\": null, \"images\": [\"a\"]", "a")]
+    [InlineData("\"image\": \"a\", \"images\": []", "a")]
+    [InlineData("\"images\": null, \"image\": \"a\"", "a")]
+    [InlineData("\"image\": \"\", \"images\": null")]
+    [InlineData("\"image\": \"\"")]
+    [InlineData("\"image\": []")]
+    public void Empty_pictures_are_none(string keys, params string[] expected)
+    {
+        using var folder = new TempFolder();
+        using var data = SampleDataset.Open(folder.Write("d.json", $$"""[{{{keys}}, "conversations": [{"from": "human", "value": "x"}]}]"""));
+        Assert.Equal(expected, data[0].Images);
+        Assert.Equal(0, data.Blind.Count);
+    }
+
     [Fact]
     public void Broken_UTF8_UTF16_and_depth_are_refused()
     {
         using var folder = new TempFolder();
         var broken = Encoding.UTF8.GetBytes($"[{First}]");
         broken[Array.IndexOf(broken, (byte)'W')] = 0xFF;
-        Assert.Contains("a \"value\" is not valid Unicode", Fail(broken), StringComparison.Ordinal);
+        Assert.Contains("turn 0: its \"value\" is not valid Unicode", Fail(broken), StringComparison.Ordinal);
+        Assert.Contains("this is a gzip file; unpack it", Fail([0x1F, 0x8B, 8, 0]), StringComparison.Ordinal);
+        Assert.Contains("this is a zip file; unpack it", Fail([0x50, 0x4B, 3, 4]), StringComparison.Ordinal);
         Assert.Contains("this is UTF-16 text; save it as UTF-8", Fail([0xFF, 0xFE, .. Encoding.Unicode.GetBytes("[]")]), StringComparison.Ordinal);
         var deep = $"[{{\"x\": {new string('[', 100)}{new string(']', 100)}}}]";
         Assert.Contains("depth of 32", Fail(Encoding.UTF8.GetBytes(deep)), StringComparison.Ordinal);
@@ -166,7 +209,8 @@ public sealed class SampleDatasetTests
 
         // A mistake at the very end is still found in its line.
         File.AppendAllText(path, "\n!");
-        Assert.Contains($"line 3002, byte 1: '!' is", Assert.Throws<UserErrorException>(() => SampleDataset.Open(path)).Message, StringComparison.Ordinal);
+        var found = array ? "line 3002, byte 1: more text" : "line 3002, byte 1: '!' is";
+        Assert.Contains(found, Assert.Throws<UserErrorException>(() => SampleDataset.Open(path)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

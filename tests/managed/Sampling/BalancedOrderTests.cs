@@ -30,6 +30,20 @@ public sealed class BalancedOrderTests
     }
 
     [Fact]
+    public void An_update_costs_its_own_size_not_that_of_the_data()
+    {
+        // Copies of all lengths for each of 41,581 updates would move 110 GB.
+        var lengths = Mixture(665_298, 5);
+        int[] update = [.. Enumerable.Range(1000, 64)];
+        BalancedOrder.Even(update, lengths, 16);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        var dealt = BalancedOrder.Even(update, lengths, 16);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 200_000);
+        Assert.Equal(update, dealt.Order());
+        Assert.NotEqual(update, dealt);
+    }
+
+    [Fact]
     public void Edges()
     {
         var options = Options(4, 2, 1);

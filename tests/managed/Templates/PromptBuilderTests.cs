@@ -127,7 +127,7 @@ public sealed class PromptBuilderTests
     [InlineData("v1", "gpt gpt human", "sample 7: turn 1 is from \"gpt\" where \"human\" must speak")]
     [InlineData("v1", "human system gpt", "sample 7: a turn from \"system\" stands behind others")]
     [InlineData("v1", "human gpt gpt", "sample 7: turn 2 is from \"gpt\" where \"human\" must speak")]
-    [InlineData("v1", "human assistant", "sample 7: a turn is from \"assistant\"; known are \"human\" and \"gpt\"")]
+    [InlineData("v1", "human assistant", "sample 7: a turn is from \"assistant\"; known are \"human\" or \"user\", \"gpt\" or \"assistant\", and a first \"system\"")]
     [InlineData("plain", "human gpt human gpt", "sample 7: 4 turns; template \"plain\" takes a question and a caption")]
     [InlineData("plain", "human gpt", "sample 7: no <image> in the first turn")]
     public void Turns_that_do_not_fit_are_named(string template, string roles, string expected)

@@ -26,6 +26,18 @@ public sealed class OutputFolderTests : IDisposable
         Assert.True(File.Exists(_folder["x"]));
     }
 
+    [Theory]
+    [InlineData("bad_samples.jsonl", true)]
+    [InlineData("bad_samples.rank-3.jsonl", true)]
+    [InlineData("bad_samples.txt", false)]
+    [InlineData("samples.jsonl", false)]
+    public void What_a_stopped_run_left_out_is_its_own_file(string name, bool expected)
+    {
+        _folder.Write(name, "");
+        _folder.Write("log.jsonl", "");
+        Assert.Equal(expected, OutputFolder.HoldsOnlyAnEndedRun(_folder.Path));
+    }
+
     [Fact]
     public void What_a_disk_and_a_killed_process_leave_does_not_count()
     {

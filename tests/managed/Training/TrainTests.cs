@@ -100,14 +100,6 @@ public sealed class TrainTests : IDisposable
     }
 
     [Fact]
-    public void A_micro_batch_with_nothing_to_learn_is_passed_over_with_a_warning()
-    {
-        var (code, _, error) = Host.Run(_tiny.Stage2(_tiny["a"], "--model_max_length", "6", "--max_steps", "1"));
-        Assert.Equal(0, code);
-        Assert.Contains("warning: update 1: nothing to learn in sample ", error);
-    }
-
-    [Fact]
     public void A_request_to_stop_before_the_first_update_leaves_nothing()
     {
         using var stop = new CancellationTokenSource();
