@@ -34,7 +34,8 @@ internal static class CheckDataCommand
 
         A sample without a picture may say <image> within a line, as texts about HTML do. Where a
         line of a question begins or ends with it, or a key seems to name a picture (image_path,
-        img, video), it is mark_without_image; llavasharp train then stops before it begins.
+        img, video), or where more than half of the file's samples say it, it is mark_without_image;
+        llavasharp train then stops before it begins.
 
         Exits with 0 when there is no fault, with 1 when there is one.
 

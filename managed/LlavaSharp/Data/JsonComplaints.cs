@@ -13,7 +13,7 @@ internal static class JsonComplaints
     /// <summary>The kind of a file by its first bytes, where it is none that may hold JSON as it is; else null.</summary>
     public static string? OtherKind(ReadOnlySpan<byte> start) => start switch
     {
-        [0xFF, 0xFE, ..] or [0xFE, 0xFF, ..] => "this is UTF-16 text; save it as UTF-8",
+        [0xFF, 0xFE, ..] or [0xFE, 0xFF, ..] or [(byte)'[' or (byte)'{', 0, ..] or [0, (byte)'[' or (byte)'{', ..] => "this is UTF-16 text; save it as UTF-8",
         [0x1F, 0x8B, ..] => "this is a gzip file; unpack it (gunzip)",
         [0x28, 0xB5, 0x2F, 0xFD, ..] => "this is a zstd file; unpack it (unzstd)",
         [0xFD, (byte)'7', (byte)'z', (byte)'X', (byte)'Z', ..] => "this is an xz file; unpack it (unxz)",

@@ -15,12 +15,14 @@ internal static class PictureMarks
         turns.Any(turn => All.Any(mark => turn.Value.Contains(mark, StringComparison.Ordinal)));
 
     /// <summary>What is missing, in words with the remedy; null when no mark asks in vain.</summary>
-    public static string? Missing(Sample sample)
+    /// <param name="sample">The sample.</param>
+    /// <param name="anywhere">Whether a mark within a line counts, too: where most samples of a file have one.</param>
+    public static string? Missing(Sample sample, bool anywhere = false)
     {
         foreach (var mark in All.Skip(sample.Images.Count > 0 ? 1 : 0))
         {
             var asks = sample.UnreadPictureKey is null || sample.Images.Count > 0
-                ? sample.Conversations.Any(turn => turn.From == "human" && Stands(turn.Value, mark))
+                ? sample.Conversations.Any(turn => turn.From == "human" && Stands(turn.Value, mark, anywhere))
                 : sample.Conversations.Any(turn => turn.Value.Contains(mark, StringComparison.Ordinal));
             if (asks)
             {
@@ -42,8 +44,8 @@ internal static class PictureMarks
         ({ } key, _) => $"its \"{key}\" is not read; rename the key to \"image\"",
     };
 
-    /// <summary>Whether a line begins or ends with the mark, and the text is no markup that closes it.</summary>
-    private static bool Stands(string text, string mark)
+    /// <summary>Whether a line begins or ends with the mark, or has it anywhere, and the text is no markup that closes it.</summary>
+    private static bool Stands(string text, string mark, bool anywhere)
     {
         if (text.Contains(mark.Insert(1, "/"), StringComparison.Ordinal))
         {
@@ -53,7 +55,8 @@ internal static class PictureMarks
         for (int next, at = text.IndexOf(mark, StringComparison.Ordinal); at >= 0; at = text.IndexOf(mark, next, StringComparison.Ordinal))
         {
             next = at + mark.Length;
-            if (text.AsSpan(0, at).TrimEnd(" \t\r") is [] or [.., '\n'] || text.AsSpan(next).TrimStart(" \t\r") is [] or ['\n', ..])
+            if (anywhere
+                || text.AsSpan(0, at).TrimEnd(" \t\r") is [] or [.., '\n'] || text.AsSpan(next).TrimStart(" \t\r") is [] or ['\n', ..])
             {
                 return true;
             }

@@ -31,6 +31,12 @@ public sealed class SampleChecker
     /// <summary>Caps on images.</summary>
     public ImageLimits Limits { get; init; } = ImageLimits.Default;
 
+    /// <summary>
+    /// Whether <c>&lt;image&gt;</c> within a line asks for a picture, too. It is text about HTML, but not where most samples of a file
+    /// say it: <see cref="BlindSamples.AreMost"/>.
+    /// </summary>
+    public bool EveryMarkAsks { get; init; }
+
     /// <summary>Everything that can be seen without pixels: turns, marks, length.</summary>
     /// <param name="sample">The sample.</param>
     /// <param name="index">Its index in the file.</param>
@@ -165,9 +171,9 @@ public sealed class SampleChecker
     }
 
     /// <summary>With one image, the marks of a turn count as one; with several, each mark is an image.</summary>
-    private static SampleProblem? CheckMarks(Sample sample, int index)
+    private SampleProblem? CheckMarks(Sample sample, int index)
     {
-        if (PictureMarks.Missing(sample) is { } missing)
+        if (PictureMarks.Missing(sample, EveryMarkAsks) is { } missing)
         {
             return new(index, SampleFault.MarkWithoutImage, missing);
         }

@@ -28,13 +28,14 @@ internal static class SampleHints
     public static string NoConversations(ReadOnlySpan<byte> json)
     {
         var names = new List<string>();
-        string? turns = null, list = null;
+        string? turns = null, samples = null, list = null;
         Each(json, (string name, ref Utf8JsonReader value) =>
         {
             names.Add(name);
             if (FirstKeys(ref value) is { } keys)
             {
                 turns ??= Array.Exists(TurnKeys, keys.Contains) ? name : null;
+                samples ??= keys.Exists(key => key is "conversations" or "messages") ? name : null;
                 list ??= name;
             }
 
@@ -42,7 +43,7 @@ internal static class SampleHints
         });
         var question = names.Find(n => Questions.Contains(n, StringComparer.OrdinalIgnoreCase));
         var answer = names.Find(n => Answers.Contains(n, StringComparer.OrdinalIgnoreCase));
-        return (turns, list, question, answer) switch
+        return (samples is null ? turns : null, samples ?? list, question, answer) switch
         {
             ({ } name, _, _, _) => $"; its \"{name}\" holds turns: rename the key to \"conversations\"",
             (_, { } name, _, _) => $", but other objects under \"{name}\": samples must lie in a list that is the whole file, "

@@ -130,7 +130,7 @@ internal static class SampleReader
 
     private static Turn ReadTurn(ref Utf8JsonReader reader, int index)
     {
-        var (from, value) = ((string?)null, (string?)null);
+        var (from, value, other) = ((string?)null, (string?)null, (string?)null);
         var seen = Keys.None;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
@@ -148,12 +148,14 @@ internal static class SampleReader
             }
             else
             {
+                other ??= System.Text.Encoding.UTF8.GetString(reader.ValueSpan);
                 reader.Skip();
             }
         }
 
         return from is null || value is null
-            ? throw new FormatException($"turn {index} has no \"{(from is null ? "from" : "value")}\"")
+            ? throw new FormatException($"turn {index} has no \"{(from is null ? "from" : "value")}\""
+                + (other is null ? "" : $", but \"{other[..Math.Min(other.Length, 40)]}\"; is that its name for it? Rename the key"))
             : new Turn(Speaker(from), value);
     }
 

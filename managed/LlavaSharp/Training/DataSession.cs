@@ -68,6 +68,7 @@ public sealed class DataSession : IDisposable
         Rules = Rules,
         ImageRows = _plan.TileRows,
         Images = _plan,
+        EveryMarkAsks = Dataset.Blind.AreMost,
     };
 
     private PromptRules Rules => new() { ModelMaxLength = Options.ModelMaxLength, ImageStartEnd = _startEnd };
@@ -90,7 +91,7 @@ public sealed class DataSession : IDisposable
 
         var tokenizer = Tokenizer ?? throw new UserErrorException("--model_name_or_path is missing: a folder with the model's tokenizer");
         var sample = Dataset[index];
-        if (PictureMarks.Missing(sample) is { } missing)
+        if (PictureMarks.Missing(sample, Dataset.Blind.AreMost) is { } missing)
         {
             throw new UserErrorException($"{Options.DataPath}: sample {index}: {missing}");
         }

@@ -138,6 +138,7 @@ public sealed class TrainSetup : IDisposable
         Rules = Rules,
         ImageRows = Config.ImageRowCount,
         Images = Config.PlanImages(Processor),
+        EveryMarkAsks = _dataset.Blind.AreMost,
     };
 
     private void Claim()

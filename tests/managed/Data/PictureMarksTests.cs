@@ -35,7 +35,10 @@ public sealed class PictureMarksTests : IDisposable
     {
         var text = System.Text.Json.JsonSerializer.Serialize(question);
         var path = _tiny.WriteText(
-            "d.json", $$"""[{"id": "one", {{key}}, "conversations": [{"from": "human", "value": {{text}}}, {"from": "gpt", "value": "red"}]}]""");
+            "d.json", $$"""
+            [{"id": "one", {{key}}, "conversations": [{"from": "human", "value": {{text}}}, {"from": "gpt", "value": "red"}]},
+             {"conversations": [{"from": "human", "value": "Which colour?"}, {"from": "gpt", "value": "red"}]}]
+            """);
         using var data = SampleDataset.Open(path);
         var found = new SampleChecker().Check(data[0], 0);
         Assert.Equal(expected is null ? null : SampleFault.MarkWithoutImage, found?.Fault);
@@ -55,6 +58,34 @@ public sealed class PictureMarksTests : IDisposable
         Assert.NotNull(PictureMarks.Missing(new Sample(null, (string?)null, [question, answer]) { UnreadPictureKey = "img" }));
         Assert.Null(PictureMarks.Missing(new Sample(null, "a.png", [new("human", "<image>\nWhat?"), answer])));
         Assert.Contains("<video>", PictureMarks.Missing(new Sample(null, "a.png", [new("human", "<image>\n<video>\nWhat?"), answer])), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(1, 0, true)]
+    [InlineData(2, 1, true)]
+    [InlineData(1, 1, false)]
+    [InlineData(1, 5, false)]
+    public void A_mark_within_a_line_is_text_in_few_samples_and_a_lost_picture_in_most(int marked, int others, bool lost)
+    {
+        const string Words = "its turns say <image>, but it has no \"image\"; name its picture there, or take the mark out";
+        var data = _tiny.Write("most.json", Enumerable.Range(0, marked + others).Select(
+            i => TinyRun.Sample($"s{i}", null, i < marked ? $"Look at <image> and say {i}" : $"Say {i}", "red")));
+        string[] train = _tiny.Stage2(_tiny["out"], "--data_path", data, "--max_steps", "1");
+        var (code, output, _) = Host.Run(["check-data", .. train[1..]]);
+        Assert.Equal(lost ? 1 : 0, code);
+        Assert.Equal(lost ? marked : 0, output.Split($": mark_without_image: {Words}\n").Length - 1);
+        if (lost)
+        {
+            var more = marked == 1 ? "" : $" ({marked} of {marked + others} samples lack a picture so)";
+            var expected = $"{data}: sample 0 (id \"s0\"): {Words}{more}; --on_bad_sample skip leaves such samples out";
+            Assert.Equal(expected, Host.Mistake(train));
+            Assert.Equal(expected, Host.Mistake([.. train, "--dry_run", "True"]));
+            Assert.Equal($"{data}: sample 0: {Words}", Host.Mistake(["show-sample", .. train[1..], "--index", "0"]));
+        }
+        else
+        {
+            Host.Succeed(train);
+        }
     }
 
     [Fact]

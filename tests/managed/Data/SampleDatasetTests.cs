@@ -120,6 +120,9 @@ public sealed class SampleDatasetTests
     [InlineData("[{\"query\": \"a\", \"response\": \"b\"}]", "but \"query\" and \"response\": make turns of them")]
     [InlineData("[{\"text\": \"a\", \"\\ud800\": 1}]", "; its keys are \"text\", \"\\ud800\"")]
     [InlineData("[{}]", "it has no \"conversations\"; it is empty")]
+    [InlineData("{\"info\": {\"role\": \"x\"}, \"samples\": [@]}", "but other objects under \"samples\": samples must lie in a list")]
+    [InlineData("[{\"conversations\": [{\"from\": \"human\", \"text\": \"a\"}]}]", "turn 0 has no \"value\", but \"text\"; is that its name for it?")]
+    [InlineData("[{\"conversations\": [{\"\\ud800\": 1, \"value\": \"a\"}]}]", "turn 0 has no \"from\", but \"\\ud800\"; is that")]
     public void Names_file_line_and_byte(string text, string expected)
     {
         using var folder = new TempFolder();
@@ -167,6 +170,8 @@ public sealed class SampleDatasetTests
         Assert.Contains("this is a gzip file; unpack it", Fail([0x1F, 0x8B, 8, 0]), StringComparison.Ordinal);
         Assert.Contains("this is a zip file; unpack it", Fail([0x50, 0x4B, 3, 4]), StringComparison.Ordinal);
         Assert.Contains("this is UTF-16 text; save it as UTF-8", Fail([0xFF, 0xFE, .. Encoding.Unicode.GetBytes("[]")]), StringComparison.Ordinal);
+        Assert.Contains("this is UTF-16 text; save it as UTF-8", Fail(Encoding.Unicode.GetBytes("[]")), StringComparison.Ordinal);
+        Assert.Contains("this is UTF-16 text; save it as UTF-8", Fail(Encoding.BigEndianUnicode.GetBytes("{}")), StringComparison.Ordinal);
         var deep = $"[{{\"x\": {new string('[', 100)}{new string(']', 100)}}}]";
         Assert.Contains("depth of 32", Fail(Encoding.UTF8.GetBytes(deep)), StringComparison.Ordinal);
         Assert.Contains("no such file", Assert.Throws<UserErrorException>(() => SampleDataset.Open(folder.Path + "/none.json")).Message, StringComparison.Ordinal);
