@@ -183,7 +183,17 @@ internal sealed class ConfigJson
             : throw Wrong(field, "a list of strings");
 
     /// <summary>A copy of a field as it stands; null when it is absent or null.</summary>
-    internal JsonNode? Node(string field) => TryField(field, out JsonElement value) ? JsonNode.Parse(value.GetRawText()) : null;
+    /// <exception cref="UserErrorException">It holds a text with half a surrogate pair.</exception>
+    internal JsonNode? Node(string field) => !TryField(field, out JsonElement value) ? null
+        : IsText(value) ? JsonNode.Parse(value.GetRawText()) : throw Wrong(field, "valid Unicode");
+
+    private static bool IsText(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.String => Text(value) is not null,
+        JsonValueKind.Array => value.EnumerateArray().All(IsText),
+        JsonValueKind.Object => value.EnumerateObject().All(property => IsText(property.Value)),
+        _ => true,
+    };
 
     internal bool IsArray(string field) => TryField(field, out JsonElement value) && value.ValueKind == JsonValueKind.Array;
 

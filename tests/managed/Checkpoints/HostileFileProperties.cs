@@ -27,6 +27,9 @@ public sealed partial class HostileFileProperties : IDisposable
     private readonly byte[] _safetensors;
     private readonly byte[] _torch;
 
+    // The suite draws the same cases everywhere; leave Replay out to draw others.
+    private const string Seed = "(20261201,296573)";
+
     public HostileFileProperties()
     {
         TensorSource[] tensors =
@@ -45,7 +48,7 @@ public sealed partial class HostileFileProperties : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    [Property(MaxTest = 1500)]
+    [Property(MaxTest = 1500, Replay = Seed)]
     public void Bytes_of_weights(ushort[] at, byte[] values, ushort cut)
     {
         _folder.Write("f.safetensors", Damage(_safetensors, at, values, cut));
@@ -54,7 +57,7 @@ public sealed partial class HostileFileProperties : IDisposable
         ReadAll(_folder["f.bin"]);
     }
 
-    [Property(MaxTest = 1500)]
+    [Property(MaxTest = 1500, Replay = Seed)]
     public void Fields_of_a_header(byte[] which, byte[] values)
     {
         int length = (int)BitConverter.ToInt64(_safetensors);
@@ -63,7 +66,7 @@ public sealed partial class HostileFileProperties : IDisposable
         ReadAll(_folder["f.safetensors"]);
     }
 
-    [Property(MaxTest = 500)]
+    [Property(MaxTest = 500, Replay = Seed)]
     public void Fields_of_an_index(byte[] which, byte[] values)
     {
         const string Index = """
@@ -74,7 +77,7 @@ public sealed partial class HostileFileProperties : IDisposable
         Survives(() => CheckpointReader.Open(_folder["sharded"]).Dispose());
     }
 
-    [Property(MaxTest = 500)]
+    [Property(MaxTest = 500, Replay = Seed)]
     public void Fields_of_an_adapter(byte[] which, byte[] values, ushort[] at, byte[] bytes)
     {
         string path = _folder["a/adapter_config.json"], text = File.ReadAllText(path);

@@ -31,7 +31,8 @@ public sealed class TorchGoldenTests
         folder.Write("pytorch_model.bin.index.json", """{"weight_map":{"w":"pytorch_model-00001-of-00001.bin","mask":"pytorch_model-00001-of-00001.bin"}}""");
         using (var reader = CheckpointReader.Open(folder.Path))
         {
-            Assert.Equal(["mask", "w"], reader.Names);
+            // What a shard holds and its index forgets is there too, as transformers loads it.
+            Assert.Equal(["empty", "mask", "parameter", "row", "scalar", "transposed", "w"], reader.Names);
         }
 
         File.Copy(Golden("torch_save.bin"), folder["pytorch_model.bin"]);

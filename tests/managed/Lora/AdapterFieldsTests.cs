@@ -75,6 +75,17 @@ public sealed class AdapterFieldsTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("init_lora_weights")]
+    [InlineData("a_field_of_next_year")]
+    public void Half_a_surrogate_pair_is_one_line(string field)
+    {
+        string path = _folder["a/adapter_config.json"];
+        Set(field, "mark");
+        File.WriteAllText(path, File.ReadAllText(path).Replace("\"mark\"", "[\"\\ud800\"]", StringComparison.Ordinal));
+        Assert.Equal($"'{path}': {field} = [\"\\ud800\"] should be valid Unicode", Mistake());
+    }
+
     /// <summary>What PEFT 0.19 writes beside the fields of old, as its defaults are.</summary>
     [Fact]
     public void The_newest_defaults_pass()

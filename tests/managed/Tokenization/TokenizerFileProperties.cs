@@ -24,6 +24,9 @@ public sealed class TokenizerFileProperties : IDisposable
     private readonly TempFolder _folder = new();
     private readonly LlavaTokenizer[] _tokenizers;
 
+    // The suite draws the same cases everywhere; leave Replay out to draw others.
+    private const string Seed = "(20261201,296573)";
+
     public TokenizerFileProperties()
     {
         _folder.Write("sp/tokenizer.model", TokenizerGolden.ModelBytes("small"));
@@ -46,7 +49,7 @@ public sealed class TokenizerFileProperties : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    [Property(MaxTest = 300)]
+    [Property(MaxTest = 300, Replay = Seed)]
     public void Any_text_comes_back(string? text)
     {
         // Half a surrogate pair is no text: it is U+FFFD from the first encoding on.
@@ -58,14 +61,14 @@ public sealed class TokenizerFileProperties : IDisposable
         }
     }
 
-    [Property(MaxTest = 300)]
+    [Property(MaxTest = 300, Replay = Seed)]
     public void Any_characters_come_back(uint[] points)
     {
         var runes = (points ?? []).Select(p => p % 0x110000).Where(Rune.IsValid).Select(p => new Rune(p).ToString());
         Any_text_comes_back(string.Concat(runes));
     }
 
-    [Property(MaxTest = 300)]
+    [Property(MaxTest = 300, Replay = Seed)]
     public void A_changed_json_file_gives_a_tokenizer_or_one_line(int file, int at, int length, int value)
     {
         var name = Names[Index(file, Names.Length)];
@@ -79,7 +82,7 @@ public sealed class TokenizerFileProperties : IDisposable
         Opens(name, text[..start]);
     }
 
-    [Property(MaxTest = 300)]
+    [Property(MaxTest = 300, Replay = Seed)]
     public void A_field_of_another_kind_gives_a_tokenizer_or_one_line(int file, int field, int value)
     {
         var name = Names[Index(file, Names.Length)];
