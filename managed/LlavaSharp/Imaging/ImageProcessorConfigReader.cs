@@ -1,4 +1,6 @@
+using System.Text;
 using System.Text.Json;
+using LlavaSharp.Checkpoints;
 
 namespace LlavaSharp.Imaging;
 
@@ -65,8 +67,10 @@ internal static class ImageProcessorConfigReader
         }
         catch (JsonException error)
         {
+            byte[] head = Encoding.UTF8.GetBytes(text.Length > FileKinds.HeadBytes ? text[..FileKinds.HeadBytes] : text);
             throw new UserErrorException(
-                $"{path}, line {(error.LineNumber ?? 0) + 1}: not valid JSON. Restore the file from the model's original folder.",
+                FileKinds.Recognise(head) is { } kind ? $"'{path}' {kind}"
+                    : $"{path}, line {(error.LineNumber ?? 0) + 1}: not valid JSON. Restore the file from the model's original folder.",
                 error);
         }
     }

@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Text;
 using LlavaSharp.Checkpoints;
 
 namespace LlavaSharp.Tokenization;
@@ -8,7 +6,7 @@ namespace LlavaSharp.Tokenization;
 internal static class TokenizerFile
 {
     /// <summary>Reads at most <paramref name="maxBytes"/> bytes.</summary>
-    /// <exception cref="UserErrorException">The file is larger, cannot be read, or is a pointer of Git LFS.</exception>
+    /// <exception cref="UserErrorException">The file is larger, cannot be read, or is another kind of file (<see cref="FileKinds"/>).</exception>
     public static byte[] Read(string path, long maxBytes)
     {
         try
@@ -17,7 +15,8 @@ internal static class TokenizerFile
             var bytes = length <= maxBytes
                 ? File.ReadAllBytes(path)
                 : throw new UserErrorException($"{path}: {length} bytes, more than the {maxBytes} such a file may have");
-            return IsPointer(bytes) ? throw Pointer(path, bytes) : bytes;
+            return FileKinds.Recognise(bytes.AsSpan(0, Math.Min(bytes.Length, FileKinds.HeadBytes))) is { } kind
+                ? throw new UserErrorException($"'{path}' {kind}") : bytes;
         }
         catch (FileNotFoundException e)
         {
@@ -27,18 +26,5 @@ internal static class TokenizerFile
         {
             throw new UserErrorException($"{path}: cannot be read: {e.Message}", e);
         }
-    }
-
-    /// <summary>A pointer's first line is "version" and an address of git-lfs.</summary>
-    private static bool IsPointer(ReadOnlySpan<byte> bytes) =>
-        bytes.StartsWith("version "u8) && bytes[..Math.Min(bytes.Length, 40)].IndexOf("git-lfs"u8) >= 0;
-
-    private static UserErrorException Pointer(string path, byte[] bytes)
-    {
-        var size = Encoding.UTF8.GetString(bytes).Split('\n')
-            .Select(line => line.StartsWith("size ", StringComparison.Ordinal)
-                && long.TryParse(line[5..], NumberStyles.None, CultureInfo.InvariantCulture, out var n) ? n : -1).Max();
-        return new UserErrorException($"{path}: a Git LFS pointer of {bytes.Length} bytes in place of the file"
-            + (size >= 0 ? $" of {size} bytes" : "") + "; run \"git lfs pull\" in its repository");
     }
 }

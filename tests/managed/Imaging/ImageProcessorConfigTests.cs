@@ -115,6 +115,10 @@ public sealed class ImageProcessorConfigTests : IDisposable
     [Fact]
     public void Malformed_files_are_named_with_their_line()
     {
+        Assert.StartsWith(
+            $"'{FilePath}' is a Git LFS pointer in place of the file of 7 bytes; ",
+            Assert.Throws<UserErrorException>(() => Load("version https://git-lfs.github.com/spec/v1\nsize 7\n")).Message,
+            StringComparison.Ordinal);
         Assert.Equal(
             $"{FilePath}, line 3: not valid JSON. Restore the file from the model's original folder.",
             Assert.Throws<UserErrorException>(() => Load("{\n\"size\": 3,\n oops}")).Message);

@@ -37,7 +37,7 @@ public sealed class AddedTokenTests : IDisposable
     [InlineData("tokenizer.json", """{"added_tokens": [{"id": 698, "content": "<a>"}]}""", "has the id 698 in ", "tokenizer.json and 700 in ")]
     [InlineData("tokenizer.json", """{"model": {"vocab": {"zzz": 300}}}""", "tokenizer.json: the piece 300 is \"zzz\", but tokenizer.model")]
     [InlineData("tokenizer.json", """{"model": {"vocab": {"zzz": 900}}}""", "tokenizer.model beside it has 698 pieces")]
-    [InlineData("tokenizer.json", "version https://git-lfs.github.com/spec/v1\nsize 12\n", "tokenizer.json: a Git LFS pointer")]
+    [InlineData("tokenizer.json", "version https://git-lfs.github.com/spec/v1\nsize 12\n", "tokenizer.json' is a Git LFS pointer")]
     [InlineData("special_tokens_map.json", """{"eos_token": "<b>"}""", "eos_token is \"</s>\" in ", "tokenizer_config.json and \"<b>\" in ", "special_tokens_map.json")]
     [InlineData("added_tokens.json", """{"▁the": 702}""", "the token \"▁the\" has the id 702 in ", "added_tokens.json, but is the piece ")]
     [InlineData("added_tokens.json", """{"<b>": -1}""", "added_tokens.json: the id of \"<b>\" is -1, not a token id")]

@@ -154,7 +154,7 @@ public sealed class LlavaTokenizerTests
         folder.Write("tokenizer.model", "");
         ExpectLine(() => LlavaTokenizer.Load(folder.Path), "has no pieces");
         folder.Write("tokenizer.model", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 499723\n");
-        ExpectLine(() => LlavaTokenizer.Load(folder.Path), "tokenizer.model: a Git LFS pointer", "of 499723 bytes", "git lfs pull");
+        ExpectLine(() => LlavaTokenizer.Load(folder.Path), "tokenizer.model' is a Git LFS pointer", "of 499723 bytes", "git lfs pull");
         folder.Write("tokenizer.model", "<html>no model</html>");
         ExpectLine(() => LlavaTokenizer.Load(folder.Path), "not a SentencePiece model, or damaged");
     }
