@@ -156,6 +156,8 @@ public sealed class LlavaTokenizerTests
         folder.Write("tokenizer.model", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 499723\n");
         ExpectLine(() => LlavaTokenizer.Load(folder.Path), "tokenizer.model' is a Git LFS pointer", "of 499723 bytes", "git lfs pull");
         folder.Write("tokenizer.model", "<html>no model</html>");
+        ExpectLine(() => LlavaTokenizer.Load(folder.Path), "tokenizer.model' is a web page in place of the file");
+        folder.Write("tokenizer.model", "no model");
         ExpectLine(() => LlavaTokenizer.Load(folder.Path), "not a SentencePiece model, or damaged");
     }
 
