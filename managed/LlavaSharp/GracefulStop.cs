@@ -4,16 +4,16 @@ namespace LlavaSharp;
 /// for its processes. While there is none, a program that is asked to stop may end at once.</summary>
 public static class GracefulStop
 {
-    private static int _count;
+    private static int Count;
 
     /// <summary>Whether any such work is going on in this process.</summary>
-    public static bool IsActive => Volatile.Read(ref _count) > 0;
+    public static bool IsActive => Volatile.Read(ref Count) > 0;
 
     /// <summary>Begins such work.</summary>
     /// <returns>Dispose it when the work has ended.</returns>
     public static IDisposable Begin()
     {
-        Interlocked.Increment(ref _count);
+        Interlocked.Increment(ref Count);
         return new Work();
     }
 
@@ -25,7 +25,7 @@ public static class GracefulStop
         {
             if (Interlocked.Exchange(ref _ended, 1) == 0)
             {
-                Interlocked.Decrement(ref _count);
+                Interlocked.Decrement(ref Count);
             }
         }
     }

@@ -189,6 +189,7 @@ void TcpStore::answer(Client& client) {
     }
   } catch (const std::exception&) {
     // It has gone, is no rank, or the deadline has passed: it finds out by itself.
+    client.socket.shut();
   }
   client.socket.shut();
   leave(client);

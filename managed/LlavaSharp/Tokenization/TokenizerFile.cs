@@ -6,7 +6,7 @@ namespace LlavaSharp.Tokenization;
 internal static class TokenizerFile
 {
     /// <summary>Reads at most <paramref name="maxBytes"/> bytes.</summary>
-    /// <exception cref="UserErrorException">The file is larger, cannot be read, or is another kind of file (<see cref="FileKinds"/>).</exception>
+    /// <exception cref="UserErrorException">The file is larger, cannot be read, or of another kind (<see cref="FileKinds"/>).</exception>
     public static byte[] Read(string path, long maxBytes)
     {
         try

@@ -128,9 +128,8 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
             while (steps.Count < Plan.TotalSteps)
             {
                 var factor = schedule.Factor(steps.Count);
-                var record = accumulator.Run(
-                    steps.Count, groups.At(factor), options.MaxGradNorm, options.LearningRate * factor, cancellation)
-                    with { PeakFlops = options.PeakTflops * 1e12 };
+                var run = accumulator.Run(steps.Count, groups.At(factor), options.MaxGradNorm, options.LearningRate * factor, cancellation);
+                var record = run with { PeakFlops = options.PeakTflops * 1e12 };
                 steps.Add(record);
                 window.Add(record);
                 Progress.Step(record);
