@@ -52,6 +52,24 @@ public sealed class DataCommandTests : IDisposable
     public void Mistakes_of_show_sample(string expected, params string[] more) =>
         Assert.StartsWith(expected, Host.Mistake(Show(more)), StringComparison.Ordinal);
 
+    // A data file alone may not name files of this machine; the folder that it may name them in is the user's to give.
+    [Fact]
+    public void An_absolute_path_without_an_image_folder_says_how_it_can_be_read()
+    {
+        var picture = Path.Combine(Path.GetFullPath(_tiny.Images), "0.png");
+        object[] turns = [new { from = "human", value = "<image>\nWhat?" }, new { from = "gpt", value = "It." }];
+        var data = _tiny.Write("absolute.json", [new { id = "a", image = picture, conversations = turns }]);
+        string[] check = ["check-data", "--version", "v1", "--data_path", data];
+        var (code, output, _) = Host.Run(check);
+        Assert.Equal(1, code);
+        Assert.Contains(
+            $"it has an image \"{picture}\", but no --image_folder is given; give the folder that holds the pictures (/ holds all)",
+            output,
+            StringComparison.Ordinal);
+        Assert.Equal(0, Host.Run([.. check, "--image_folder", "/"]).Code);
+        Assert.Equal(0, Host.Run([.. check, "--image_folder", _tiny.Images]).Code);
+    }
+
     [Fact]
     public void Nothing_wrong_is_0_and_something_wrong_is_1()
     {
