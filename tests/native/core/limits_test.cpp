@@ -20,7 +20,7 @@ constexpr int64_t kGiB = int64_t{1} << 30;
 
 class ControlGroups : public testing::Test {
  protected:
-  ~ControlGroups() override { std::filesystem::remove_all(root_); }
+  void TearDown() override { std::filesystem::remove_all(root_); }
   void write(const std::string& file, const std::string& text) const {
     const std::filesystem::path path = root_ / file;
     std::filesystem::create_directories(path.parent_path());
