@@ -24,6 +24,9 @@ Deadline in(std::chrono::milliseconds time) {
 // A port that was free a moment ago.
 std::string free_port() {
   const int descriptor = socket(AF_INET, SOCK_STREAM, 0);
+  if (descriptor < 0) {
+    throw std::runtime_error("no socket can be made");
+  }
   sockaddr_in any{};
   any.sin_family = AF_INET;
   socklen_t size = sizeof any;
