@@ -14,17 +14,11 @@ internal static class JsonComplaints
     public static string? OtherKind(ReadOnlySpan<byte> start) => start switch
     {
         [0xFF, 0xFE, ..] or [0xFE, 0xFF, ..] or [(byte)'[' or (byte)'{', 0, ..] or [0, (byte)'[' or (byte)'{', ..] => "this is UTF-16 text; save it as UTF-8",
-        [0x1F, 0x8B, ..] => "this is a gzip file; unpack it (gunzip)",
-        [0x28, 0xB5, 0x2F, 0xFD, ..] => "this is a zstd file; unpack it (unzstd)",
-        [0xFD, (byte)'7', (byte)'z', (byte)'X', (byte)'Z', ..] => "this is an xz file; unpack it (unxz)",
-        [(byte)'B', (byte)'Z', (byte)'h', ..] => "this is a bzip2 file; unpack it (bunzip2)",
-        [(byte)'P', (byte)'K', 3, 4, ..] => "this is a zip file; unpack it",
-        [(byte)'7', (byte)'z', 0xBC, 0xAF, ..] => "this is a 7z file; unpack it",
-        [(byte)'P', (byte)'A', (byte)'R', (byte)'1', ..] => $"this is a Parquet file; {Wanted}: write its rows so",
+        _ when FileSignatures.Packing(start) is { } packing => $"this is {(packing == "xz" ? "an" : "a")} {packing} file; unpack it",
+        _ when FileSignatures.IsParquet(start) => $"this is a Parquet file; {Wanted}: write its rows so",
         _ when start.StartsWith("ARROW1"u8) => $"this is an Arrow file; {Wanted}: write its rows so",
         _ when start.StartsWith("SQLite format"u8) => $"this is an SQLite file; {Wanted}: write its rows so",
-        _ when start.StartsWith("version https:"u8) && start[..Math.Min(start.Length, 60)].IndexOf("git-lfs"u8) > 0 => "this is a pointer of Git LFS, not the file itself; fetch it (git lfs pull)",
-        _ when start.Length > 262 && start[257..].StartsWith("ustar"u8) => "this is a tar file; unpack it",
+        _ when FileSignatures.IsGitLfsPointer(start) => "this is a pointer of Git LFS, not the file itself; fetch it (git lfs pull)",
         _ => null,
     };
 

@@ -6,7 +6,7 @@ namespace LlavaSharp.Imaging;
 internal static class ForeignFile
 {
     /// <summary>Bytes of a file's beginning that are looked at.</summary>
-    public const int Looked = 512;
+    public const int Looked = FileSignatures.HeadBytes;
 
     private const string Formats = "JPEG, PNG, WebP, GIF and BMP are read";
     private const string Convert = "convert it to PNG or JPEG";
@@ -69,13 +69,12 @@ internal static class ForeignFile
     private static (string What, string Remedy)? Other(ReadOnlySpan<byte> file)
     {
         string text = Text(file);
-        return text.StartsWith("version https://git-lfs.github.com/spec/", StringComparison.Ordinal)
+        return FileSignatures.IsGitLfsPointer(file)
                 ? ("a Git LFS pointer, which stands for the picture", "run git lfs pull in the repository it comes from")
-            : StartsWith(text, "<!doctype html") || StartsWith(text, "<html") ? ("an HTML page, as a server sends it instead of a picture", Fetch)
+            : FileSignatures.IsWebPage(file) ? ("an HTML page, as a server sends it instead of a picture", Fetch)
             : StartsWith(text, "<?xml") || StartsWith(text, "<error") ? ("XML text, as a server sends it instead of a picture", Fetch)
             : text.StartsWith('{') || text.StartsWith('[') ? ("JSON text, as a server sends it instead of a picture", Fetch)
-            : file.StartsWith("PK\u0003\u0004"u8) ? ("a ZIP archive", "unpack it")
-            : file.StartsWith((ReadOnlySpan<byte>)[0x1F, 0x8B]) ? ("a gzip archive", "unpack it")
+            : FileSignatures.Packing(file) is { } packing ? ($"{(packing == "xz" ? "an" : "a")} {packing} archive", "unpack it")
             : !file.ContainsAnyExcept((byte)0) ? ("nothing but zero bytes, as a broken download or copy leaves them", Fetch)
             : null;
     }

@@ -35,7 +35,7 @@ public sealed class ForeignFileTests
     [InlineData("\n\n <HTML><body>Forbidden", "an HTML page, as a server sends it instead of a picture; " + Again)]
     [InlineData("<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>", "XML text, as a server sends it instead of a picture; " + Again)]
     [InlineData("{\"error\": \"not found\"}", "JSON text, as a server sends it instead of a picture; " + Again)]
-    [InlineData("PK\u0003\u0004\u0014", "a ZIP archive; unpack it.")]
+    [InlineData("PK\u0003\u0004\u0014", "a zip archive; unpack it.")]
     [InlineData("\u001f\u008b\b\0", "a gzip archive; unpack it.")]
     [InlineData("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "nothing but zero bytes, as a broken download or copy leaves them; " + Again)]
     public void What_is_no_picture_is_named(string content, string what) =>
