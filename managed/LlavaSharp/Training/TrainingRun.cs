@@ -232,10 +232,10 @@ public sealed class TrainingRun(Engine engine, Model model, ITrainingSource sour
             return;
         }
 
-        var left = steps.Sum(s => (long)s.SkippedSamples);
         var why = steps.Exists(s => s.SupervisedTokens > 0)
             ? "no loss was a number; lower --learning_rate, or look at the data"
-            : left > 0 ? $"{left} samples were left out, which {SkippedSamples.FileName} lists; correct them (check-data names them, too)"
+            : steps.Exists(s => s.SkippedSamples > 0)
+                ? $"samples were left out, which {SkippedSamples.FileName} lists; correct them (check-data names them, too)"
             : $"every answer lies past --model_max_length {options.ModelMaxLength}; raise it";
         throw new UserErrorException($"nothing was learned in {steps.Count} updates, so no result is written: {why}");
     }

@@ -74,9 +74,9 @@ public sealed class StandardStreamTests : IDisposable
         var progress = shell.Progress();
         progress.Begin("stage 1", 2);
         progress.Note("[a note]");
-        progress.Step(Record(1));
+        progress.Step(StepRecords.Of(1, loss: 1, total: 2));
         progress.Warn("careful");
-        progress.Step(Record(2));
+        progress.Step(StepRecords.Of(2, loss: 1, total: 2));
         progress.End();
         Assert.Contains("[a note]", text.ToString());
         Assert.Contains("warning: careful", text.ToString());
@@ -115,20 +115,4 @@ public sealed class StandardStreamTests : IDisposable
 
     private string[] Train(string output) =>
         _tiny.Stage1(output, "--max_steps", "4", "--threads", "1", "--dataloader_num_workers", "1", "--save_strategy", "no");
-
-    private static LlavaSharp.Training.StepRecord Record(int step) => new()
-    {
-        Step = step,
-        TotalSteps = 2,
-        Epoch = 1,
-        Loss = 1,
-        LearningRate = 1e-3,
-        GradientNorm = 1,
-        Samples = 2,
-        Tokens = 20,
-        SupervisedTokens = 5,
-        Seconds = 0.5,
-        DataWaitSeconds = 0.1,
-        ResidentBytes = 1,
-    };
 }

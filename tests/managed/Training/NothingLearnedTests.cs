@@ -77,7 +77,7 @@ public sealed class NothingLearnedTests : IDisposable
             var (code, _, error) = Host.Run(train);
             Assert.Equal(2, code);
             Assert.EndsWith(
-                "error: nothing was learned in 3 updates, so no result is written: 3 samples were left out, which bad_samples.jsonl lists; "
+                "error: nothing was learned in 3 updates, so no result is written: samples were left out, which bad_samples.jsonl lists; "
                 + "correct them (check-data names them, too)\n",
                 error,
                 StringComparison.Ordinal);

@@ -49,19 +49,5 @@ public sealed class RunLogTests : IDisposable
         Assert.Equal([4, 2], lines.Select(l => l.GetProperty("samples").GetInt32()));
     }
 
-    private static StepRecord Record(int step, double loss) => new()
-    {
-        Step = step,
-        TotalSteps = 3,
-        Epoch = 1,
-        Loss = loss,
-        LearningRate = 1e-3,
-        GradientNorm = 1,
-        Samples = 2,
-        Tokens = 20,
-        SupervisedTokens = 5,
-        Seconds = 0.5,
-        DataWaitSeconds = 0.1,
-        ResidentBytes = 1,
-    };
+    private static StepRecord Record(int step, double loss) => StepRecords.Of(step, loss, total: 3);
 }
