@@ -121,11 +121,11 @@ public sealed class StopTests : IDisposable
         Assert.False(Directory.Exists(missing));
     }
 
-    // In a session of its own, as a terminal's foreground job is a group of its own; returns in the middle of its updates.
+    // Returns in the middle of its updates.
     private async Task<Process> Start(string folder, params string[] variables)
     {
         string[] train = _data.Train("all", folder, 0, 1, 1_000_000);
-        var launch = Job.Start("setsid", ["--wait", Job.Program, .. RankData.Launch(2, train)], variables);
+        var launch = Job.StartInForeground(RankData.Launch(2, train), variables);
         var log = Path.Combine(folder, "log.jsonl");
         for (var clock = Stopwatch.StartNew(); !File.Exists(log) || File.ReadAllLines(log).Length < 3; await Task.Delay(20))
         {

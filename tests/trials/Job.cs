@@ -39,6 +39,13 @@ internal static class Job
     /// <summary>Starts the program.</summary>
     public static Process Start(string[] arguments, params string[] variables) => Start(Program, arguments, variables);
 
+    /// <summary>
+    /// Starts the program as a terminal's foreground job: in a group of its own, whose number is the process's. Signals act as they do
+    /// there, also where whoever runs this ignores them: a shell does with SIGINT for what it starts in the background, nohup with SIGHUP.
+    /// </summary>
+    public static Process StartInForeground(string[] arguments, params string[] variables) =>
+        Start("setsid", ["--wait", "env", "--default-signal", Program, .. arguments], variables);
+
     /// <summary>Runs what must succeed.</summary>
     public static async Task Succeed(string[] arguments, params string[] variables)
     {

@@ -40,7 +40,7 @@ internal sealed class Stops : IDisposable
     public async Task<Result> Run(Case what)
     {
         var folder = _data.Tiny[$"stopped{_runs++}"];
-        using var launch = Job.Start("setsid", ["--wait", Job.Program, .. RankData.Launch(2, Train(folder))], []);
+        using var launch = Job.StartInForeground(RankData.Launch(2, Train(folder)));
         var error = launch.StandardError.ReadToEndAsync();
         await Reach(launch, Path.Combine(folder, "log.jsonl"), error);
         var clock = Stopwatch.StartNew();
