@@ -208,14 +208,15 @@ void Arena::reserve(int64_t floats) {
   if (const int64_t left = addresses_left(); left < bytes) {
     bytes = left / 4 * 3;
   }
-  void* base = MAP_FAILED;
-  for (; base == MAP_FAILED && bytes >= kHugeBytes; bytes /= 2) {
+  const auto map = [&bytes] {
     bytes = bytes / kHugeBytes * kHugeBytes;
-    base = mmap(nullptr, static_cast<size_t>(bytes), PROT_NONE,
+    return mmap(nullptr, static_cast<size_t>(bytes), PROT_NONE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base != MAP_FAILED) {
-      break;
-    }
+  };
+  void* base = map();
+  while (base == MAP_FAILED && bytes >= 2 * kHugeBytes) {
+    bytes /= 2;
+    base = map();
   }
   if (base == MAP_FAILED) {
     fail_workspace(floats);

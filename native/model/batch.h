@@ -53,9 +53,10 @@ class BatchParts {
   size_t image_end_ = 0;  // and the one after its last.
 };
 
-// Packing of the batch, in the arena.
 // Whether some token takes the learned image_newline: ids under image rows are not read.
 [[nodiscard]] bool has_newlines(const Batch& batch);
+
+// Packing of the batch, in the arena.
 [[nodiscard]] layers::Packing make_packing(const Batch& batch, core::Arena& arena);
 
 // The image rows that the decoder sees: those not cut off.
